@@ -1,0 +1,70 @@
+# Every entry point of the project. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= $(shell nproc)
+PY     := $(VENV)/bin/python
+EXTRAS := tensorflow,device,report,dev
+
+CORE_SOURCES := $(wildcard csrc/src/*.c csrc/include/eng.h csrc/include/eng/*.h)
+NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.cpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
+C_FILES      = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cpp' '*.hpp')
+
+.PHONY: help setup build demo test test-c test-avr check format bench firmware size clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## system packages, virtual environment, Python packages
+
+$(VENV)/.packages: .ci/packages
+	.ci/packages
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.packages pyproject.toml
+	$(PY) -m pip install --quiet --upgrade pip setuptools wheel "cython>=3.1" "pybind11>=3.0"
+	$(PY) -m pip install --quiet --no-build-isolation --editable ".[$(EXTRAS)]"
+	touch $@ $(VENV)/.built
+
+build: $(VENV)/.built ## the compiled modules, in place
+
+$(VENV)/.built: $(VENV)/.installed setup.py $(CORE_SOURCES) $(NATIVE)
+	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	touch $@
+
+demo: build ## train, quantize, check, compile, simulate and report, on handwritten digits
+	$(PY) -m enginekit.demo --out out/demo
+
+test: build test-c test-avr ## everything
+	$(PY) -m pytest -n $(JOBS)
+
+test-c: build ## the C core's own tests on the host; SAN=1 with address and undefined-behaviour sanitizers
+	$(MAKE) --no-print-directory -C tests/core/c PY=$(abspath $(PY)) SAN=$(SAN) host
+
+test-avr: build ## the same C tests, cross-compiled, on the simulated chip
+	$(MAKE) --no-print-directory -C tests/core/c PY=$(abspath $(PY)) avr
+
+check: build ## format, lint, types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES)
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed ## rewrite sources in the project's format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/clang-format -i $(C_FILES)
+
+bench: build ## speed on this machine, to bench/results
+	$(PY) -m pytest bench --benchmark-only
+
+firmware: build ## the firmware with the demo's model, for the ATmega4809
+	$(MAKE) --no-print-directory -C firmware PY=$(abspath $(PY))
+
+size: firmware ## flash and RAM of the firmware, by section and symbol
+	$(MAKE) --no-print-directory -C firmware PY=$(abspath $(PY)) size
+
+clean: ## remove what was built, keep the virtual environment
+	rm -rf build dist out *.egg-info engine/*.so engine/*.c python/enginekit/*/*.so python/enginekit/device/*.c firmware/build
+	rm -f $(VENV)/.built

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine: int8 neural networks for 8-bit microcontrollers. Umbrella header: version and includes, nothing else. */
+#ifndef ENG_H
+#define ENG_H
+
+#define ENG_VERSION_MAJOR 0
+#define ENG_VERSION_MINOR 1
+#define ENG_VERSION_PATCH 0
+#define ENG_VERSION "0.1.0"
+
+#include "eng/infer_s8.h"
+#include "eng/model.h"
+#include "eng/quant.h"
+#include "eng/types.h"
+
+#endif

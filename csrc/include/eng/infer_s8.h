@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* int8 inference kernels. Layouts: activations HWC, conv weights [out][kernel_h][kernel_w][in], dense weights [out][in],
+ * row-major. Kernels are total over the domain that eng_model_check establishes, need no scratch unless a function
+ * eng_<op>_scratch says so, and keep no state.
+ * Weight, bias and params pointers may point into flash: kernels read them through eng/flash.h only. */
+#ifndef ENG_INFER_S8_H
+#define ENG_INFER_S8_H
+
+#include "eng/quant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* rescale_step: 0 = one rescale record for all outputs, 1 = one a output channel. */
+typedef struct {
+    uint16_t in, out;
+    uint8_t rescale_step;
+    eng_output_s8 y;
+    const eng_rescale *rescale;
+} eng_dense_s8_params;
+
+/* Dense layer, int8:  y[n] = requant_single(bias[n] + sum_k w[n][k] * x[k])
+ *   x    [in]       codes. The input zero point is already inside bias: bias -= zero_x * sum_k w.
+ *   w    [out][in]  codes, symmetric, one row per output.
+ *   bias [out]      int32 in units scale_x * scale_w.
+ *   y    [out]      codes; must not overlap x.
+ * Bound, proven per output from the actual weights: |bias[n]| + 128 * sum_k |w[n][k]| < 2^31.
+ * Cost: in*out multiply-adds, out requantizations. */
+void eng_dense_s8(const eng_dense_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
+
+/* sum_k a[k] * b[k], |sum| < 2^31 is the caller's proof. b may lie in flash. */
+int32_t eng_dot_s8(const int8_t *a, const int8_t *b, uint16_t n);
+
+typedef struct {
+    eng_window window;
+    uint16_t in_c, out_c;
+    int8_t zero_x; /* 0 when the zero point has been folded into bias (only right without padding) */
+    uint8_t rescale_step;
+    eng_output_s8 y;
+    const eng_rescale *rescale;
+} eng_conv2d_s8_params;
+
+/* 2-D convolution, int8:  y[r][q][n] = requant_double(bias[n] + sum_{i,j,c} w[n][i][j][c] * (x[..][..][c] - zero_x))
+ * over the taps inside the image: padding holds zero_x and adds nothing.
+ *   x    [in_h][in_w][in_c]                 codes
+ *   w    [out_c][kernel_h][kernel_w][in_c]  codes, symmetric
+ *   bias [out_c]                            int32 in units scale_x * scale_w
+ *   y    [out_h][out_w][out_c]              codes; must not overlap x
+ * Bound, proven per output channel: |bias[n]| + max|x - zero_x| * sum |w[n]| < 2^31.
+ * Cost: out_h*out_w*out_c*kernel_h*kernel_w*in_c multiply-adds, out_h*out_w*out_c requantizations. */
+void eng_conv2d_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
+
+typedef struct {
+    eng_window window;
+    uint16_t channels;
+    int8_t lo, hi; /* range of the fused activation */
+} eng_pool2d_s8_params;
+
+/* Max pool:  y[r][q][c] = clamp(max of the taps inside the image, lo, hi).  y must not overlap x. */
+void eng_max_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y);
+
+/* Average pool:  y[r][q][c] = clamp(sum / count of the taps inside the image, rounded half away from zero, lo, hi).
+ * |sum| <= 128 * count < 2^31: count = kernel_h * kernel_w < 2^24 is part of the domain.  y must not overlap x. */
+void eng_average_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y);
+
+typedef struct {
+    eng_conv2d_s8_params conv; /* conv.y: the clamps of convolution and pool composed */
+    eng_window pool;           /* over the convolution's output: pool.in_h = conv.window.out_h, and so on */
+} eng_conv2d_max_pool2d_s8_params;
+
+/* Convolution and max pool in one: y = max_pool2d(conv2d(x)) without the full map in memory.
+ * Exact because requantization is monotone: the maximum is taken over accumulators and requantized once. So the bound
+ * |acc| * 2^left < 2^31 must hold beside that of eng_conv2d_s8.
+ *   y [pool.out_h][pool.out_w][out_c]; must not overlap x.
+ * Cost: as eng_conv2d_s8 on the pooled positions (positions in overlapping windows are computed again), a requantization
+ * per pooled output. */
+void eng_conv2d_max_pool2d_s8(const eng_conv2d_max_pool2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias,
+                              int8_t *y);
+
+typedef struct {
+    uint32_t count;
+    int8_t zero_x;
+    eng_rescale rescale;
+    eng_output_s8 y;
+} eng_requantize_s8_params;
+
+/* y[i] = requant_double(x[i] - zero_x): int8 to int8 with another scale (QUANTIZE), and stand-alone ReLU, ReLU6, whose
+ * limits are in y.lo and y.hi. May work in place (x == y). */
+void eng_requantize_s8(const eng_requantize_s8_params *p, const int8_t *x, int8_t *y);
+
+/* Index of the first largest of x[0..n), n >= 1. */
+uint16_t eng_argmax_s8(const int8_t *x, uint16_t n);
+
+typedef struct {
+    uint32_t count;
+    float scale; /* > 0, finite */
+    int8_t zero;
+} eng_quantize_params;
+
+/* y[i] = clamp(round(x[i] / scale) + zero, -128, 127), ties away from zero; NaN gives zero. y must not overlap x. */
+void eng_quantize_f32_s8(const eng_quantize_params *p, const float *x, int8_t *y);
+
+/* y[i] = scale * (x[i] - zero), in float. y must not overlap x. */
+void eng_dequantize_s8_f32(const eng_quantize_params *p, const int8_t *x, float *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

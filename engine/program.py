@@ -1,0 +1,171 @@
+"""The lowered model: one record a kernel call, over one arena. Twin of csrc/include/eng/model.h.
+
+:func:`engine.lower.lower` makes it from a :class:`engine.graph.Graph`: zero points folded into biases, multipliers
+computed, convolution and max pool fused, arena offsets planned. The Session runs these records and the emitter prints
+them, so that host and chip cannot differ.
+
+The params classes mirror the C structs field by field, in order and by name (a test compares them with the headers);
+`rescale` holds what the C pointer points to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Window:
+    """``eng_window``."""
+
+    in_h: int
+    in_w: int
+    out_h: int
+    out_w: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    pad_top: int
+    pad_left: int
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """``eng_rescale``: ``mult / 2**31 * 2**left / 2**right``."""
+
+    mult: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class OutputS8:
+    """``eng_output_s8``."""
+
+    zero: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True)
+class DenseParams:
+    """``eng_dense_s8_params``."""
+
+    in_: int
+    out: int
+    rescale_step: int
+    y: OutputS8
+    rescale: tuple[Rescale, ...]
+
+
+@dataclass(frozen=True)
+class Conv2DParams:
+    """``eng_conv2d_s8_params``."""
+
+    window: Window
+    in_c: int
+    out_c: int
+    zero_x: int
+    rescale_step: int
+    y: OutputS8
+    rescale: tuple[Rescale, ...]
+
+
+@dataclass(frozen=True)
+class Pool2DParams:
+    """``eng_pool2d_s8_params``."""
+
+    window: Window
+    channels: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True)
+class Conv2DMaxPool2DParams:
+    """``eng_conv2d_max_pool2d_s8_params``."""
+
+    conv: Conv2DParams
+    pool: Window
+
+
+@dataclass(frozen=True)
+class RequantizeParams:
+    """``eng_requantize_s8_params``."""
+
+    count: int
+    zero_x: int
+    rescale: Rescale
+    y: OutputS8
+
+
+@dataclass(frozen=True)
+class QuantizeParams:
+    """``eng_quantize_params``."""
+
+    count: int
+    scale: np.float32
+    zero: int
+
+
+Params = DenseParams | Conv2DParams | Pool2DParams | Conv2DMaxPool2DParams | RequantizeParams | QuantizeParams
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One kernel call.
+
+    Parameters
+    ----------
+    kernel : str
+        C function without its prefix, such as ``"conv2d_max_pool2d_s8"``.
+    layers : tuple of int
+        Indices of the graph's layers that this call covers.
+    name : str
+        Name for people, unique in the program and a valid C identifier.
+    params : Params
+        The params struct.
+    w : int8 array or None
+        Weights in the C layout.
+    bias : int32[out] or None
+        Bias with the input zero point folded in where the kernel wants it so.
+    x, y : int
+        Tensor indices in the graph of what is read and written.
+    x_offset, y_offset, scratch_offset : int
+        Byte offsets into the arena.
+    x_size, y_size, scratch_size : int
+        Bytes.
+    acc_bound : int
+        Proven maximum of \\|accumulator\\| over all inputs, from the actual weights; 0 for a kernel without one.
+    """
+
+    kernel: str
+    layers: tuple[int, ...]
+    name: str
+    params: Params
+    w: NDArray[np.int8] | None
+    bias: NDArray[np.int32] | None
+    x: int
+    y: int
+    x_offset: int
+    y_offset: int
+    scratch_offset: int
+    x_size: int
+    y_size: int
+    scratch_size: int
+    acc_bound: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in order, the arena's size in bytes, and where the model's inputs and outputs lie in it."""
+
+    steps: tuple[Step, ...]
+    arena: int
+    input_offsets: tuple[int, ...]
+    output_offsets: tuple[int, ...]

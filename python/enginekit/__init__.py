@@ -1,0 +1,1 @@
+"""The authoring side of engine: import, quantize, plan, emit, simulate, talk to boards, report."""

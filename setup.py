@@ -1,0 +1,102 @@
+"""Builds the C core once as a static library and links every extension with it.
+
+The core has no mutable globals, so that each extension may carry its own copy.
+"""
+
+import shutil
+from pathlib import Path
+
+from Cython.Build import cythonize
+from pybind11.setup_helpers import Pybind11Extension
+from setuptools import Extension, setup
+from setuptools.command.build_clib import build_clib
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+CORE_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/include/**/*.h"))
+CORE_SOURCES = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/src/*.c"))
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef"]
+C_WARNINGS = [*WARNINGS, "-Wcast-qual", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wdouble-promotion"]
+#: Contraction would fuse a*b+c on some hosts and not on others: float results must not depend on it.
+C_FLAGS = ["-std=c11", "-O3", "-fPIC", "-ffp-contract=off", *C_WARNINGS]
+CXX_FLAGS = ["-O3", "-fvisibility=hidden", *WARNINGS]
+#: Shipped inside the wheel as data, so that an installed enginekit can build firmware.
+FIRMWARE_SOURCES = ("csrc", "firmware")
+
+
+def cython(module: str, source: str) -> Extension:
+    return Extension(module, [source], include_dirs=["csrc/include"], depends=CORE_HEADERS, extra_compile_args=["-O2"])
+
+
+def pybind(module: str, folder: str, pattern: str) -> Extension:
+    sources = sorted(str(p.relative_to(ROOT)) for p in (ROOT / folder).glob(pattern))
+    headers = sorted(str(p.relative_to(ROOT)) for p in (ROOT / folder).glob("*.hpp"))
+    return Pybind11Extension(
+        module, sources, include_dirs=["csrc/include"], depends=CORE_HEADERS + headers, cxx_std=17, extra_compile_args=CXX_FLAGS
+    )
+
+
+class BuildCore(build_clib):
+    """Static library; recompiled when a header changes."""
+
+    def get_source_files(self) -> list[str]:
+        return CORE_SOURCES + CORE_HEADERS
+
+
+class BuildExtensions(build_ext):
+    """setuptools' editable and in-place builds forget the static library that the extensions link."""
+
+    def run(self) -> None:
+        self.run_command("build_clib")
+        super().run()
+
+
+class BuildPackages(build_py):
+    """Adds the core's and the firmware's sources as ``enginekit/sources``."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / "enginekit" / "sources"
+        for name in FIRMWARE_SOURCES:
+            shutil.copytree(ROOT / name, target / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "*.o", "*.elf"))
+
+
+setup(
+    libraries=[
+        (
+            "eng_core",
+            {
+                "sources": CORE_SOURCES,
+                "include_dirs": ["csrc/include"],
+                "cflags": C_FLAGS,
+                "obj_deps": {"": CORE_HEADERS},
+            },
+        )
+    ],
+    ext_modules=[
+        *cythonize(
+            [
+                extension
+                for extension in (
+                    cython("engine.kernels", "engine/kernels.pyx"),
+                    cython("engine.kernels_f32", "engine/kernels_f32.pyx"),
+                    cython("enginekit.device.frame", "python/enginekit/device/frame.pyx"),
+                )
+                if (ROOT / extension.sources[0]).exists()
+            ],
+            language_level=3,
+        ),
+        *(
+            extension
+            for extension in (
+                pybind("engine._session", "engine", "session.cpp"),
+                pybind("enginekit.sim._chip", "python/enginekit/sim", "*.cpp"),
+            )
+            if extension.sources
+        ),
+    ],
+    cmdclass={"build_clib": BuildCore, "build_ext": BuildExtensions, "build_py": BuildPackages},
+)
