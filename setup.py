@@ -61,7 +61,9 @@ class BuildPackages(build_py):
             return
         target = Path(self.build_lib) / "enginekit" / "sources"
         for name in FIRMWARE_SOURCES:
-            shutil.copytree(ROOT / name, target / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "*.o", "*.elf"))
+            shutil.copytree(
+                ROOT / name, target / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "*.o", "*.elf")
+            )
 
 
 setup(

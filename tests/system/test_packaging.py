@@ -38,7 +38,14 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_sdist_holds_the_core_and_the_firmware(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for needed in ("csrc/include/eng.h", "csrc/src/dense_s8.c", "engine/session.cpp", "firmware/Makefile", "LICENSE", "Makefile"):
+    for needed in (
+        "csrc/include/eng.h",
+        "csrc/src/dense_s8.c",
+        "engine/session.cpp",
+        "firmware/Makefile",
+        "LICENSE",
+        "Makefile",
+    ):
         assert needed in names, f"{needed} is missing from the sdist"
     assert not [name for name in names if name.endswith((".so", ".o", ".elf"))]
 
