@@ -1,4 +1,4 @@
-"""Writes what a run measured to bench/results/<suite>.json, beside the machine, compiler and commit that it was measured with."""
+"""Writes what a run measured to bench/results/<suite>.json, beside the machine, compiler and commit that measured it."""
 
 from __future__ import annotations
 

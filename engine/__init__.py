@@ -1,5 +1,5 @@
 """Int8 neural networks for 8-bit microcontrollers: the runtime."""
 
-from engine._version import VERSION as __version__
+from engine._version import __version__
 
 __all__ = ["__version__"]

@@ -1,3 +1,3 @@
 """The version, in its one place; ENG_VERSION of the C headers is tested equal."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

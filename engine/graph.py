@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +55,11 @@ class Tensor:
 
     name: str
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     scale: NDArray[np.float32] | None = None
     zero_point: int = 0
     axis: int = 0
-    data: NDArray | None = None
+    data: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class SoftmaxOptions:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """RESHAPE (target shape is the output tensor's), RELU, RELU6, RELU_N1_TO_1, QUANTIZE, DEQUANTIZE, ARG_MAX (last dimension)."""
+    """RESHAPE (to the output tensor's shape), RELU, RELU6, RELU_N1_TO_1, QUANTIZE, DEQUANTIZE, ARG_MAX (last dimension)."""
 
 
 Options = DenseOptions | Conv2DOptions | Pool2DOptions | SoftmaxOptions | NoOptions

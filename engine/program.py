@@ -141,7 +141,7 @@ class Step:
     x_size, y_size, scratch_size : int
         Bytes.
     acc_bound : int
-        Proven maximum of \\|accumulator\\| over all inputs, from the actual weights; 0 for a kernel without one.
+        Proven maximum magnitude of the accumulator over all inputs, from the actual weights; 0 for a kernel without one.
     """
 
     kernel: str

@@ -6,7 +6,7 @@
 #define ENG_VERSION_MAJOR 0
 #define ENG_VERSION_MINOR 1
 #define ENG_VERSION_PATCH 0
-#define ENG_VERSION "0.1.0"
+#define ENG_VERSION       "0.1.0"
 
 #include "eng/infer_s8.h"
 #include "eng/model.h"
