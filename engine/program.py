@@ -5,7 +5,7 @@ computed, convolution and max pool fused, arena offsets planned. The Session run
 them, so that host and chip cannot differ.
 
 The params classes mirror the C structs field by field, in order and by name (a test compares them with the headers);
-`rescale` holds what the C pointer points to.
+`rescale` and `table` hold what the C pointers point to.
 """
 
 from __future__ import annotations
@@ -105,6 +105,24 @@ class RequantizeParams:
 
 
 @dataclass(frozen=True)
+class SoftmaxParams:
+    """``eng_softmax_s8_params``; ``table[d]`` is ``exp(-scale * beta * d)`` in Q0.31."""
+
+    rows: int
+    size: int
+    table_size: int
+    table: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ArgmaxParams:
+    """``eng_argmax_s8_params``."""
+
+    rows: int
+    size: int
+
+
+@dataclass(frozen=True)
 class QuantizeParams:
     """``eng_quantize_params``."""
 
@@ -113,7 +131,30 @@ class QuantizeParams:
     zero: int
 
 
-Params = DenseParams | Conv2DParams | Pool2DParams | Conv2DMaxPool2DParams | RequantizeParams | QuantizeParams
+Params = (
+    DenseParams
+    | Conv2DParams
+    | Pool2DParams
+    | Conv2DMaxPool2DParams
+    | RequantizeParams
+    | SoftmaxParams
+    | ArgmaxParams
+    | QuantizeParams
+)
+
+#: Kernels that a :class:`Step` can name, in the order of ``eng_op``, and the params class of each.
+KERNELS: dict[str, type] = {
+    "dense_s8": DenseParams,
+    "conv2d_s8": Conv2DParams,
+    "conv2d_max_pool2d_s8": Conv2DMaxPool2DParams,
+    "max_pool2d_s8": Pool2DParams,
+    "average_pool2d_s8": Pool2DParams,
+    "requantize_s8": RequantizeParams,
+    "softmax_s8": SoftmaxParams,
+    "argmax_s8": ArgmaxParams,
+    "quantize_f32_s8": QuantizeParams,
+    "dequantize_s8_f32": QuantizeParams,
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,8 +89,31 @@ typedef struct {
  * limits are in y.lo and y.hi. May work in place (x == y). */
 void eng_requantize_s8(const eng_requantize_s8_params *p, const int8_t *x, int8_t *y);
 
-/* Index of the first largest of x[0..n), n >= 1. */
-uint16_t eng_argmax_s8(const int8_t *x, uint16_t n);
+/* table[d] = exp(-scale * beta * d) in Q0.31 as the reference's fixed-point polynomial gives it (engine/rescale.py makes
+ * it), 0 <= d < table_size <= 256, table[0] = 2^31 - 1; larger differences count as exp = 0. May lie in flash. */
+typedef struct {
+    uint32_t rows;
+    uint16_t size; /* of one row, 1 ... 4095, so that a row's sum of exponentials stays below 4096 = 2^31 / 2^19 */
+    uint16_t table_size;
+    const int32_t *table;
+} eng_softmax_s8_params;
+
+/* Softmax, int8, integers only; y has scale 1/256 and zero point -128. For each row with maximum m, e[i] = table[m - x[i]]:
+ *   sum  = sum of rdiv(e[i], 12)                      Q12.19
+ *   y[i] = min(rdiv(hi(e[i], reciprocal(sum)), k) - 128, 127)
+ * where reciprocal(sum) and k give 256 / sum by three Newton steps in fixed point; hi and rdiv as in eng/quant.h.
+ *   x    [rows][size]  codes; only differences matter, so the zero point does not
+ *   y    [rows][size]  codes; may be x
+ * Cost: size table look-ups and multiplications of 32 x 32 bits a row, and eight more for the reciprocal. */
+void eng_softmax_s8(const eng_softmax_s8_params *p, const int8_t *x, int8_t *y);
+
+typedef struct {
+    uint32_t rows;
+    uint16_t size; /* of one row, 1 ... 65535 */
+} eng_argmax_s8_params;
+
+/* y[r] = index of the first largest of x[r][0 ... size-1], int32.  y must not overlap x. */
+void eng_argmax_s8(const eng_argmax_s8_params *p, const int8_t *x, int32_t *y);
 
 typedef struct {
     uint32_t count;

@@ -1,0 +1,276 @@
+"""Turns scales into the integers that kernels compute with, as TensorFlow Lite's reference kernels do.
+
+Each operator's ratio has its own precision there, and it matters: convolutions and dense layers multiply and divide in
+double, QUANTIZE divides in double, the stand-alone ReLUs divide in float32. A multiplier from the wrong precision differs
+in its last bits, and so do some outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import QuantError
+from engine.graph import Activation
+from engine.program import OutputS8, Rescale, SoftmaxParams
+
+INT8_MIN, INT8_MAX = -128, 127
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+#: Integer bits of the fixed-point number that softmax exponentiates (Q5.26).
+SOFTMAX_INTEGER_BITS = 5
+#: Largest row: the sum of exponentials is kept in Q12.19.
+SOFTMAX_MAX_SIZE = 4095
+
+
+def fixed_point(scale: float) -> Rescale:
+    """Write a rescale ratio as ``mult / 2**31 * 2**left / 2**right``.
+
+    Parameters
+    ----------
+    scale : float
+        ``scale_x * scale_w / scale_y`` (dimensionless), finite, >= 0.
+
+    Returns
+    -------
+    Rescale
+        `mult` in ``[2**30, 2**31)``, at most one shift non-zero; all zero if `scale` is below ``2**-32``.
+
+    Raises
+    ------
+    QuantError
+        If `scale` is negative, not finite, or ``2**30`` or more.
+
+    Notes
+    -----
+    Relative error <= 2**-31. Same values as TensorFlow Lite's QuantizeMultiplier.
+
+    Examples
+    --------
+    >>> fixed_point(0.25)
+    Rescale(mult=1073741824, left=0, right=1)
+    >>> fixed_point(3.0)
+    Rescale(mult=1610612736, left=2, right=0)
+    """
+    if not (math.isfinite(scale) and scale >= 0):
+        raise QuantError(
+            f"rescale ratio is {scale}; expected a finite number >= 0: check the scales of input, weights and output"
+        )
+    fraction, exponent = math.frexp(scale)
+    mult = math.floor(fraction * (1 << 31) + 0.5)
+    if mult == 1 << 31:
+        mult, exponent = 1 << 30, exponent + 1
+    if mult == 0 or exponent < -31:
+        return Rescale(0, 0, 0)
+    if exponent > 30:
+        raise QuantError(f"rescale ratio {scale:g} is too large; expected below 2**30: the output's scale is far too small")
+    return Rescale(mult, max(exponent, 0), max(-exponent, 0))
+
+
+def product_rescale(scale_x: float, scale_w: Iterable[float], scale_y: float) -> tuple[Rescale, ...]:
+    """Rescale records of a dense layer or a convolution, one for each element of `scale_w`.
+
+    Parameters
+    ----------
+    scale_x, scale_y : float
+        Scales of input and output, as stored (float32), positive.
+    scale_w : iterable of float
+        Scale of the weights, one for all or one an output channel.
+
+    Raises
+    ------
+    QuantError
+        If a ratio cannot be represented.
+
+    Examples
+    --------
+    >>> product_rescale(0.5, [0.5, 2.0], 1.0)
+    (Rescale(mult=1073741824, left=0, right=1), Rescale(mult=1073741824, left=1, right=0))
+    """
+    x, y = _positive("input", scale_x), _positive("output", scale_y)
+    return tuple(fixed_point(x * float(np.float32(w)) / y) for w in scale_w)
+
+
+def requantize_rescale(scale_x: float, scale_y: float) -> Rescale:
+    """Rescale record of QUANTIZE from int8 to int8: the ratio of the scales in double."""
+    return fixed_point(_positive("input", scale_x) / _positive("output", scale_y))
+
+
+def relu_rescale(scale_x: float, scale_y: float) -> Rescale:
+    """Rescale record of a stand-alone RELU, RELU6 or RELU_N1_TO_1: the ratio of the scales in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        return fixed_point(float(np.float32(_positive("input", scale_x)) / np.float32(_positive("output", scale_y))))
+
+
+def output_range(activation: Activation, scale: float, zero_point: int) -> OutputS8:
+    """Zero point and clamping range of an int8 output with a fused (or stand-alone) activation.
+
+    Parameters
+    ----------
+    activation : Activation
+        ReLU clamps at `zero_point`, whatever that is.
+    scale : float
+        Scale of the output, as stored (float32), positive.
+    zero_point : int
+        In ``[-128, 127]``.
+
+    Raises
+    ------
+    QuantError
+        If a parameter is outside its range, or a limit of the activation does not fit int32.
+
+    Examples
+    --------
+    >>> output_range(Activation.RELU6, 0.05, -100)
+    OutputS8(zero=-100, lo=-100, hi=20)
+    """
+    scale = _positive("output", scale)
+    if not INT8_MIN <= zero_point <= INT8_MAX:
+        raise QuantError(f"zero point of the output is {zero_point}; expected -128 ... 127")
+
+    def code(value: float) -> int:
+        with np.errstate(over="ignore"):
+            ratio = float(np.float32(value) / np.float32(scale))
+        if abs(ratio) > INT32_MAX:
+            raise QuantError(f"activation limit {value:g} does not fit int32 with an output scale of {scale:g}")
+        return zero_point + int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))
+
+    lo, hi = INT8_MIN, INT8_MAX
+    if activation in (Activation.RELU, Activation.RELU6):
+        lo = zero_point
+    if activation is Activation.RELU6:
+        hi = min(hi, code(6.0))
+    if activation is Activation.RELU_N1_TO_1:
+        lo, hi = max(lo, code(-1.0)), min(hi, code(1.0))
+    return OutputS8(zero_point, lo, hi)
+
+
+def fold_zero_point(w: NDArray[np.int8], bias: NDArray[np.int32] | None, zero_x: int) -> NDArray[np.int32]:
+    """Move the input's zero point into the bias: ``bias[n] - zero_x * sum(w[n])``.
+
+    Exact for dense layers and for convolutions without padding.
+
+    Parameters
+    ----------
+    w : int8[out, ...]
+    bias : int32[out] or None
+    zero_x : int
+
+    Raises
+    ------
+    QuantError
+        If a folded bias does not fit int32.
+
+    Examples
+    --------
+    >>> fold_zero_point(np.array([[1, 2]], np.int8), np.array([10], np.int32), -128).tolist()
+    [394]
+    """
+    wide = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
+    wide = wide - zero_x * w.reshape(len(w), -1).sum(axis=1, dtype=np.int64)
+    bad = np.flatnonzero((wide < INT32_MIN) | (wide > INT32_MAX))
+    if bad.size:
+        raise QuantError(
+            f"bias of output {bad[0]} is {wide[bad[0]]} with the input zero point {zero_x} folded in; expected int32"
+        )
+    folded: NDArray[np.int32] = wide.astype(np.int32)
+    return folded
+
+
+def softmax_params(scale: float, beta: float, *, rows: int, size: int) -> SoftmaxParams:
+    """Parameters of int8 softmax over the last dimension.
+
+    Parameters
+    ----------
+    scale : float
+        Scale of the input, as stored (float32), positive.
+    beta : float
+        Factor of the exponent, positive; 1 for the usual softmax.
+    rows : int
+        Number of vectors, >= 1.
+    size : int
+        Length of one, in ``[1, 4095]``.
+
+    Returns
+    -------
+    SoftmaxParams
+        The table holds the exponentials that the reference's fixed-point polynomial gives, which differ from
+        ``exp`` by less than 2**-21.
+
+    Raises
+    ------
+    QuantError
+        If a parameter is outside its range, or ``scale * beta * 2**26 <= 1``.
+
+    Notes
+    -----
+    Source: gemmlowp's exp_on_negative_values and TensorFlow Lite's PreprocessSoftmaxScaling.
+
+    Examples
+    --------
+    >>> p = softmax_params(0.5, 1.0, rows=1, size=10)
+    >>> p.table_size, [round(e / 2**31, 4) for e in p.table[:3]]
+    (32, [1.0, 0.6065, 0.3679])
+    """
+    if not 1 <= size <= SOFTMAX_MAX_SIZE:
+        raise QuantError(f"softmax over {size} values; supported are 1 ... {SOFTMAX_MAX_SIZE}")
+    fraction_bits = 31 - SOFTMAX_INTEGER_BITS
+    ratio = min(_positive("input", scale) * _positive("beta", beta) * (1 << fraction_bits), float(INT32_MAX))
+    if ratio <= 1:
+        raise QuantError(
+            f"softmax with an input scale of {scale:g} and beta {beta:g}: too small; expected a product over 2**-26"
+        )
+    step = _fixed_point_left(ratio)
+    farthest = math.floor(((1 << SOFTMAX_INTEGER_BITS) - 1) * (1 << fraction_bits) / (1 << step.left))
+    count = min(farthest, INT8_MAX - INT8_MIN) + 1
+    table = tuple(_exp_q31(_high(-d << step.left, step.mult)) for d in range(count))
+    return SoftmaxParams(rows, size, count, table)
+
+
+def _fixed_point_left(scale: float) -> Rescale:
+    """:func:`fixed_point` for ``1 < scale < 2**31``, where the left shift may be 31."""
+    fraction, exponent = math.frexp(scale)
+    mult = math.floor(fraction * (1 << 31) + 0.5)
+    return Rescale(1 << 30, exponent + 1, 0) if mult == 1 << 31 else Rescale(mult, exponent, 0)
+
+
+def _positive(what: str, scale: float) -> float:
+    value = float(np.float32(scale))
+    if not (math.isfinite(value) and value > 0):
+        raise QuantError(f"scale of the {what} is {value:g}; expected a finite number > 0")
+    return value
+
+
+def _high(a: int, b: int) -> int:
+    """``round(a * b / 2**31)``, ties towards +infinity: what eng/quant.h calls hi(a, b)."""
+    return (a * b + (1 << 30)) >> 31
+
+
+def _divide(v: int, n: int) -> int:
+    """``v / 2**n`` to nearest, ties away from zero: what eng/quant.h calls rdiv(v, n)."""
+    return ((abs(v) + (1 << (n - 1))) >> n) * (1 if v >= 0 else -1)
+
+
+#: exp(-2**k) in Q0.31 for k = -2 ... 4.
+_EXP_OF_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+_EXP_OF_EIGHTH = 1895147668  # exp(-1/8) in Q0.31
+_THIRD = 715827883  # 1/3 in Q0.31
+
+
+def _exp_q31(a: int) -> int:
+    """exp(a) in Q0.31 for a <= 0 in Q5.26: a polynomial around -1/8 on (-1/4, 0], times a factor for each higher bit."""
+    if a == 0:
+        return INT32_MAX
+    quarter = 1 << 24
+    rest = (a & (quarter - 1)) - quarter
+    x = (rest << 5) + (1 << 28)
+    x2 = _high(x, x)
+    x3, x4 = _high(x2, x), _high(x2, x2)
+    tail = _divide(_high(_divide(x4, 2) + x3, _THIRD) + x2, 1)
+    result = _EXP_OF_EIGHTH + _high(_EXP_OF_EIGHTH, x + tail)
+    for k, factor in enumerate(_EXP_OF_POWERS):
+        if (rest - a) & (quarter << k):
+            result = _high(result, factor)
+    return result
