@@ -58,9 +58,9 @@ class _Version(argparse.Action):
     """Prints the version; asks the runtime for it only then, so that ``--help`` need not load NumPy."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from engine._version import VERSION
+        from engine._version import __version__
 
-        sys.stdout.write(f"enginekit {VERSION}\n")
+        sys.stdout.write(f"enginekit {__version__}\n")
         parser.exit()
 
 
