@@ -8,9 +8,9 @@ import threading
 
 import numpy as np
 import pytest
-from enginekit import datasets
 
 from engine.errors import FormatError
+from enginekit import datasets
 
 SMALL = {
     "train-images-idx3-ubyte": np.arange(6 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(6, 28, 28),
