@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link.h"
+#include "clock.h"
+#include "eng.h"
+#include "eng/frame.h"
+#include "model.h"
+#include "stack.h"
+#include "timer.h"
+#include "usart.h"
+
+#ifndef MODEL_X_DTYPE
+#define MODEL_X_DTYPE "int8"
+#endif
+#ifndef MODEL_Y_DTYPE
+#define MODEL_Y_DTYPE "int8"
+#endif
+
+/* Sent as they lie in memory: little endian, no padding. */
+#define WIRE __attribute__((packed))
+
+/* What the device is and runs. Text ends with a zero byte; its length is known by that. */
+typedef struct {
+    uint8_t engine[3]; /* version of the core */
+    uint8_t hash[8];   /* first bytes of the model's digest */
+    uint16_t arena;
+    float x_scale;
+    int8_t x_zero;
+    uint16_t x_size;
+    uint8_t x_rank;
+    uint16_t x_shape[MODEL_X_RANK];
+    float y_scale;
+    int8_t y_zero;
+    uint16_t y_size;
+    uint8_t y_rank;
+    uint16_t y_shape[MODEL_Y_RANK];
+    char x_dtype[sizeof MODEL_X_DTYPE];
+    char y_dtype[sizeof MODEL_Y_DTYPE];
+    char name[sizeof MODEL_NAME];
+    char mcu[sizeof "atmega4809"];
+} WIRE link_card;
+
+static const link_card card = {
+    .engine = {ENG_VERSION_MAJOR, ENG_VERSION_MINOR, ENG_VERSION_PATCH},
+    .hash = MODEL_HASH,
+    .arena = MODEL_ARENA,
+    .x_scale = MODEL_X_SCALE,
+    .x_zero = MODEL_X_ZERO,
+    .x_size = MODEL_X_SIZE,
+    .x_rank = MODEL_X_RANK,
+    .x_shape = MODEL_X_SHAPE,
+    .y_scale = MODEL_Y_SCALE,
+    .y_zero = MODEL_Y_ZERO,
+    .y_size = MODEL_Y_SIZE,
+    .y_rank = MODEL_Y_RANK,
+    .y_shape = MODEL_Y_SHAPE,
+    .x_dtype = MODEL_X_DTYPE,
+    .y_dtype = MODEL_Y_DTYPE,
+    .name = MODEL_NAME,
+    .mcu = "atmega4809",
+};
+
+static uint8_t arena[MODEL_ARENA] __attribute__((aligned(4)));
+static eng_frame_decoder decoder;
+static uint16_t filled;  /* payload bytes of this frame so far */
+static uint8_t first;    /* the first of them */
+static bool storing;     /* they are a model's input, of the right size */
+static bool damaged;     /* something came in damaged and has not been answered */
+static uint16_t damages; /* how often since reset */
+
+static void send(uint8_t kind, uint8_t sequence, const void *head, uint16_t head_size, const void *body, uint16_t body_size)
+{
+    eng_frame_encoder encoder;
+    uint8_t wire;
+    eng_frame_encode(&encoder, kind, sequence, head, head_size, body, body_size);
+    while (eng_frame_next(&encoder, &wire))
+        usart_send(wire);
+}
+
+static void answer(const void *head, uint16_t head_size, const void *body, uint16_t body_size)
+{
+    send(decoder.header.kind | LINK_ANSWER, decoder.header.sequence, head, head_size, body, body_size);
+}
+
+static void refuse(uint8_t sequence, uint16_t echo, link_error error, uint16_t detail)
+{
+    const struct {
+        uint16_t echo;
+        uint8_t error;
+        uint16_t detail;
+    } WIRE head = {echo, (uint8_t)error, detail};
+    send(LINK_ERROR, sequence, &head, sizeof head, NULL, 0);
+}
+
+static void answer_hello(void)
+{
+    const struct {
+        uint16_t echo;
+        uint8_t protocol;
+        uint32_t clock;
+    } WIRE head = {decoder.crc, LINK_PROTOCOL, clock_hz()};
+    if (first != LINK_PROTOCOL)
+        refuse(decoder.header.sequence, decoder.crc, LINK_ERR_PROTOCOL, LINK_PROTOCOL);
+    else
+        answer(&head, sizeof head, &card, sizeof card);
+}
+
+static void answer_run(void)
+{
+    const struct {
+        uint16_t echo;
+        uint32_t cycles;
+    } WIRE head = {decoder.crc, timer_measure(model_run, arena)};
+    answer(&head, sizeof head, arena + MODEL_Y_OFFSET, MODEL_Y_SIZE);
+}
+
+static void answer_selftest(void)
+{
+    const struct {
+        uint16_t echo;
+        uint8_t status;
+    } WIRE head = {decoder.crc, (uint8_t)model_selftest(arena)};
+    answer(&head, sizeof head, NULL, 0);
+}
+
+static void answer_stats(void)
+{
+    const struct {
+        uint16_t echo, ram, data, arena, stack, damages;
+    } WIRE head = {decoder.crc, STACK_RAM, (uint16_t)(STACK_RAM - stack_room()), MODEL_ARENA, stack_peak(), damages};
+    answer(&head, sizeof head, NULL, 0);
+}
+
+typedef struct {
+    uint8_t kind;
+    uint16_t size;
+    void (*respond)(void);
+} request;
+
+static const request requests[] = {
+    {LINK_HELLO, 1, answer_hello},
+    {LINK_RUN, MODEL_X_SIZE, answer_run},
+    {LINK_SELFTEST, 0, answer_selftest},
+    {LINK_STATS, 0, answer_stats},
+};
+
+static void respond(void)
+{
+    const eng_frame_header *h = &decoder.header;
+    for (uint8_t i = 0; i < sizeof requests / sizeof requests[0]; ++i) {
+        if (requests[i].kind != h->kind)
+            continue;
+        if (requests[i].size == h->size)
+            requests[i].respond();
+        else
+            refuse(h->sequence, decoder.crc, LINK_ERR_LENGTH, requests[i].size);
+        return;
+    }
+    refuse(h->sequence, decoder.crc, LINK_ERR_KIND, h->kind);
+}
+
+void link_init(void)
+{
+    eng_frame_reset(&decoder);
+    damaged = false;
+    damages = 0;
+}
+
+static void note_damage(void)
+{
+    damaged = true;
+    ++damages;
+}
+
+void link_receive(uint8_t wire)
+{
+    uint8_t byte;
+    switch (eng_frame_decode(&decoder, wire, &byte)) {
+    case ENG_FRAME_START:
+        filled = 0;
+        storing = decoder.header.kind == LINK_RUN && decoder.header.size == MODEL_X_SIZE;
+        break;
+    case ENG_FRAME_BYTE:
+        if (filled == 0)
+            first = byte;
+        if (storing)
+            arena[MODEL_X_OFFSET + filled] = byte;
+        ++filled;
+        break;
+    case ENG_FRAME_GOOD:
+        damaged = false;
+        respond();
+        break;
+    case ENG_FRAME_BAD:
+        note_damage();
+        break;
+    case ENG_FRAME_NONE:
+        break;
+    }
+}
+
+void link_silence(void)
+{
+    if (!eng_frame_at_rest(&decoder)) {
+        note_damage();
+        eng_frame_reset(&decoder);
+    }
+    if (!damaged)
+        return;
+    damaged = false;
+    refuse(0, 0, LINK_ERR_DAMAGED, 0);
+}
