@@ -115,7 +115,7 @@ def encode(int kind, int sequence, payload: bytes) -> Encoded:
     Examples
     --------
     >>> encode(1, 2, b"").wire.hex(" ")
-    '00 00 00 00 03 01 02 01 01 8d 9c 96 00'
+    '00 00 00 00 03 01 02 01 01 8c 90 9a 00'
     """
     cdef const uint8_t[::1] view = payload
     if view.shape[0] > ENG_FRAME_PAYLOAD_MAX:
@@ -158,7 +158,7 @@ cdef class Decoder:
         """Whether no frame is under way."""
         return eng_frame_at_rest(&self._state)
 
-    def feed(self, data: bytes) -> list:
+    def feed(self, data: bytes) -> list[Frame]:
         """Take bytes off the wire.
 
         Parameters
