@@ -8,9 +8,11 @@
 #define ENG_VERSION_PATCH 0
 #define ENG_VERSION       "0.1.0"
 
+#include "eng/flash.h"
 #include "eng/infer_s8.h"
 #include "eng/model.h"
 #include "eng/quant.h"
 #include "eng/types.h"
+#include "eng/window.h"
 
 #endif

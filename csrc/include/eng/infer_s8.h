@@ -2,11 +2,13 @@
 /* int8 inference kernels. Layouts: activations HWC, conv weights [out][kernel_h][kernel_w][in], dense weights [out][in],
  * row-major. Kernels are total over the domain that eng_model_check establishes, need no scratch unless a function
  * eng_<op>_scratch says so, and keep no state.
- * Weight, bias and params pointers may point into flash: kernels read them through eng/flash.h only. */
+ * Weights, biases, rescale records and tables may lie in flash: kernels read them through eng/flash.h only. The params
+ * structs themselves are read plainly. */
 #ifndef ENG_INFER_S8_H
 #define ENG_INFER_S8_H
 
 #include "eng/quant.h"
+#include "eng/window.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,8 +31,11 @@ typedef struct {
  * Cost: in*out multiply-adds, out requantizations. */
 void eng_dense_s8(const eng_dense_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
 
-/* sum_k a[k] * b[k], |sum| < 2^31 is the caller's proof. b may lie in flash. */
-int32_t eng_dot_s8(const int8_t *a, const int8_t *b, uint16_t n);
+/* sum_k x[k] * w[k], k < n; no partial sum may leave int32. w may lie in flash. */
+int32_t eng_dot_s8(const int8_t *x, const int8_t *w, uint16_t n);
+
+/* sum_k (x[k] - zero_x) * w[k], k < n; no partial sum may leave int32. w may lie in flash. */
+int32_t eng_dot_zero_s8(const int8_t *x, int8_t zero_x, const int8_t *w, uint16_t n);
 
 typedef struct {
     eng_window window;
@@ -47,9 +52,14 @@ typedef struct {
  *   w    [out_c][kernel_h][kernel_w][in_c]  codes, symmetric
  *   bias [out_c]                            int32 in units scale_x * scale_w
  *   y    [out_h][out_w][out_c]              codes; must not overlap x
- * Bound, proven per output channel: |bias[n]| + max|x - zero_x| * sum |w[n]| < 2^31.
+ * Bound, proven per output channel: |bias[n]| + max|x - zero_x| * sum |w[n]| < 2^31. kernel_w*in_c <= 65535.
  * Cost: out_h*out_w*out_c*kernel_h*kernel_w*in_c multiply-adds, out_h*out_w*out_c requantizations. */
 void eng_conv2d_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
+
+/* One accumulator of a convolution, before requantization: output position (rows, columns), output channel n.
+ * w and bias are those of all channels. */
+int32_t eng_conv2d_acc_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias,
+                          const eng_span *rows, const eng_span *columns, uint16_t n);
 
 typedef struct {
     eng_window window;
@@ -61,7 +71,7 @@ typedef struct {
 void eng_max_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y);
 
 /* Average pool:  y[r][q][c] = clamp(sum / count of the taps inside the image, rounded half away from zero, lo, hi).
- * |sum| <= 128 * count < 2^31: count = kernel_h * kernel_w < 2^24 is part of the domain.  y must not overlap x. */
+ * |sum| <= 128 * count < 2^31: kernel_h * kernel_w < 2^24 is part of the domain.  y must not overlap x. */
 void eng_average_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y);
 
 typedef struct {

@@ -44,10 +44,12 @@ typedef struct {
 
 /* Everything that the kernels rely on: pointers, shapes, ranges, accumulator bounds from the actual weights, alignment
  * (float and int32 buffers: 4 bytes), buffers inside the arena, outputs apart from inputs.
+ * w, bias, rescale and table must hold as many elements as the params say: C cannot see their lengths.
  * On failure *where (if not null) is the index of the layer. Time: one pass over the weights. */
 ENG_WARN_UNUSED eng_status eng_model_check(const eng_model *m, uint16_t *where);
 
-/* Bytes that one layer reads at x, writes at y and needs at scratch; 0 for an unknown op. */
+/* Bytes that one layer reads at x, writes at y and needs at scratch; 0 for an unknown op or params that are null, UINT32_MAX
+ * for anything larger. */
 uint32_t eng_layer_x_size(const eng_layer *l);
 uint32_t eng_layer_y_size(const eng_layer *l);
 uint32_t eng_layer_scratch_size(const eng_layer *l);

@@ -26,6 +26,12 @@ typedef struct {
     int8_t hi;
 } eng_output_s8;
 
+/* hi(a, b): round(a * b / 2^31), ties towards +infinity; not both may be INT32_MIN. */
+int32_t eng_high_s32(int32_t a, int32_t b);
+
+/* rdiv(v, n): v / 2^n to nearest, ties away from zero, v > INT32_MIN; 0 for n > 31. */
+int32_t eng_divide_s32(int32_t v, uint8_t n);
+
 /* rdiv(hi(acc * 2^left, mult), right): "double rounding", convolutions.
  *   hi(a, m)    saturating rounding doubling high multiply: round(a*m / 2^31), ties towards +infinity
  *   rdiv(v, n)  v / 2^n rounded to nearest, ties away from zero

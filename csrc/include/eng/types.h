@@ -36,8 +36,8 @@ const char *eng_status_text(eng_status status);
 
 /* A window of kernel_h x kernel_w taps sliding over an image of in_h x in_w pixels, giving out_h x out_w positions.
  * Tap (i, j) of position (r, q) reads pixel (r*stride_h + i*dilation_h - pad_top, q*stride_w + j*dilation_w - pad_left);
- * taps outside the image are padding. All sizes, strides and dilations in [1, 65535]; pads in [0, 65535]; every
- * position must have at least one tap inside the image. */
+ * taps outside the image are padding. All sizes, strides and dilations in [1, 65535]; pads in [0, 65535];
+ * (kernel - 1) * dilation <= 65535; every position must have at least one tap inside the image. */
 typedef struct {
     uint16_t in_h, in_w;
     uint16_t out_h, out_w;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads of constants that may lie in flash: weights, biases, rescale records, tables. One function a width.
+ * Where flash is readable as data (hosts, ATmega4809 and its family) they are plain loads. Classic AVR (ATmega328P) reads
+ * flash by LPM only: define ENG_FLASH_LPM and place those arrays with PROGMEM. */
+#ifndef ENG_FLASH_H
+#define ENG_FLASH_H
+
+#include "eng/quant.h"
+
+#ifdef ENG_FLASH_LPM
+#include <avr/pgmspace.h>
+
+static inline int8_t eng_flash_s8(const int8_t *p)
+{
+    return (int8_t)pgm_read_byte(p);
+}
+
+static inline int32_t eng_flash_s32(const int32_t *p)
+{
+    return (int32_t)pgm_read_dword(p);
+}
+
+static inline eng_rescale eng_flash_rescale(const eng_rescale *p)
+{
+    const eng_rescale r = {eng_flash_s32(&p->mult), pgm_read_byte(&p->left), pgm_read_byte(&p->right)};
+    return r;
+}
+
+#else
+
+static inline int8_t eng_flash_s8(const int8_t *p)
+{
+    return *p;
+}
+
+static inline int32_t eng_flash_s32(const int32_t *p)
+{
+    return *p;
+}
+
+static inline eng_rescale eng_flash_rescale(const eng_rescale *p)
+{
+    return *p;
+}
+
+#endif
+
+#endif

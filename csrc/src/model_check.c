@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each check returns the first thing that is wrong. */
+#include <float.h>
+#include <stdbool.h>
+
+#include "eng/flash.h"
+#include "eng/model.h"
+
+#define INT32_LIMIT (UINT64_C(1) << 31)
+
+static bool is_aligned(const void *p, size_t alignment)
+{
+    return (uintptr_t)p % alignment == 0;
+}
+
+static eng_status check_output(const eng_output_s8 *y)
+{
+    return y->lo <= y->hi ? ENG_OK : ENG_ERR_RANGE;
+}
+
+static eng_status check_rescale(const eng_rescale *r)
+{
+    const bool normal = r->mult == 0 || r->mult >= (INT32_C(1) << 30);
+    const bool one_shift = r->left == 0 || r->right == 0;
+    return normal && one_shift && r->left <= 30 && r->right <= 31 ? ENG_OK : ENG_ERR_RANGE;
+}
+
+/* What dense and convolution have in common: `size` weights for each of `out` outputs. */
+typedef struct {
+    const int8_t *w;
+    const int32_t *bias;
+    const eng_rescale *rescale;
+    uint64_t size;
+    uint16_t out;
+    uint8_t rescale_step;
+    uint8_t x_max;       /* largest |x - zero point| */
+    bool left_must_hold; /* |acc| * 2^left < 2^31 as well */
+} products;
+
+/* |bias| + x_max * sum |w| of one output; sums of 2^31 and more are not multiplied, so that nothing wraps. */
+static uint64_t accumulator_bound(const products *m, const int8_t *w, int32_t bias)
+{
+    uint64_t sum = 0;
+    for (uint64_t k = 0; k < m->size; ++k) {
+        const int16_t code = eng_flash_s8(w + k);
+        sum += (uint64_t)(code < 0 ? -code : code);
+    }
+    if (sum >= INT32_LIMIT) {
+        return sum;
+    }
+    return sum * m->x_max + (uint64_t)(bias < 0 ? -(int64_t)bias : bias);
+}
+
+static eng_status check_products(const products *m)
+{
+    if (m->w == NULL || m->bias == NULL || m->rescale == NULL) {
+        return ENG_ERR_NULL;
+    }
+    if (!is_aligned(m->bias, _Alignof(int32_t)) || !is_aligned(m->rescale, _Alignof(eng_rescale))) {
+        return ENG_ERR_ALIGN;
+    }
+    if (m->rescale_step > 1) {
+        return ENG_ERR_RANGE;
+    }
+    for (uint16_t n = 0; n < m->out; ++n) {
+        const eng_rescale r = eng_flash_rescale(m->rescale + (size_t)n * m->rescale_step);
+        if (check_rescale(&r) != ENG_OK) {
+            return ENG_ERR_RANGE;
+        }
+        const uint64_t bound = accumulator_bound(m, m->w + (size_t)n * (size_t)m->size, eng_flash_s32(m->bias + n));
+        if (bound >= INT32_LIMIT || (m->left_must_hold && bound << r.left >= INT32_LIMIT)) {
+            return ENG_ERR_OVERFLOW;
+        }
+    }
+    return ENG_OK;
+}
+
+static eng_status check_dense(const eng_layer *l)
+{
+    const eng_dense_s8_params *p = l->params;
+    if (p->in == 0 || p->out == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    const products m = {l->w, l->bias, p->rescale, p->in, p->out, p->rescale_step, 128, false};
+    const eng_status status = check_output(&p->y);
+    return status == ENG_OK ? check_products(&m) : status;
+}
+
+/* One axis of a window: sizes, and a tap inside the image at every position. */
+static bool axis_fits(uint16_t in, uint16_t out, uint16_t kernel, uint16_t stride, uint16_t dilation, uint16_t pad)
+{
+    if (in == 0 || out == 0 || kernel == 0 || stride == 0 || dilation == 0) {
+        return false;
+    }
+    if ((uint32_t)(kernel - UINT16_C(1)) * dilation > UINT16_MAX) {
+        return false;
+    }
+    for (uint16_t position = 0; position < out; ++position) {
+        const int64_t origin = (int64_t)((uint64_t)position * stride) - pad;
+        const int64_t outside = origin < 0 ? (-origin + dilation - 1) / dilation : 0;
+        if (outside >= kernel || origin + outside * dilation >= in) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static eng_status check_window(const eng_window *w)
+{
+    const bool rows = axis_fits(w->in_h, w->out_h, w->kernel_h, w->stride_h, w->dilation_h, w->pad_top);
+    const bool columns = axis_fits(w->in_w, w->out_w, w->kernel_w, w->stride_w, w->dilation_w, w->pad_left);
+    return rows && columns ? ENG_OK : ENG_ERR_SHAPE;
+}
+
+static eng_status check_conv(const eng_layer *l, const eng_conv2d_s8_params *p, bool left_must_hold)
+{
+    const eng_window *v = &p->window;
+    if (check_window(v) != ENG_OK || p->in_c == 0 || p->out_c == 0 || (uint32_t)v->kernel_w * p->in_c > UINT16_MAX) {
+        return ENG_ERR_SHAPE;
+    }
+    const uint8_t x_max = (uint8_t)(p->zero_x < 0 ? 127 - p->zero_x : 128 + p->zero_x);
+    const uint64_t size = (uint64_t)v->kernel_h * v->kernel_w * p->in_c;
+    const products m = {l->w, l->bias, p->rescale, size, p->out_c, p->rescale_step, x_max, left_must_hold};
+    const eng_status status = check_output(&p->y);
+    return status == ENG_OK ? check_products(&m) : status;
+}
+
+static eng_status check_conv_pool(const eng_layer *l)
+{
+    const eng_conv2d_max_pool2d_s8_params *p = l->params;
+    const eng_window *v = &p->conv.window;
+    if (check_window(&p->pool) != ENG_OK || p->pool.in_h != v->out_h || p->pool.in_w != v->out_w) {
+        return ENG_ERR_SHAPE;
+    }
+    return check_conv(l, &p->conv, true);
+}
+
+static eng_status check_pool(const eng_layer *l)
+{
+    const eng_pool2d_s8_params *p = l->params;
+    if (check_window(&p->window) != ENG_OK || p->channels == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    if ((uint32_t)p->window.kernel_h * p->window.kernel_w >= (UINT32_C(1) << 24)) {
+        return ENG_ERR_OVERFLOW;
+    }
+    return p->lo <= p->hi ? ENG_OK : ENG_ERR_RANGE;
+}
+
+static eng_status check_requantize(const eng_layer *l)
+{
+    const eng_requantize_s8_params *p = l->params;
+    if (p->count == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    const eng_status status = check_rescale(&p->rescale);
+    return status == ENG_OK ? check_output(&p->y) : status;
+}
+
+static eng_status check_softmax(const eng_layer *l)
+{
+    const eng_softmax_s8_params *p = l->params;
+    if (p->rows == 0 || p->size == 0 || p->size > 4095 || p->table_size == 0 || p->table_size > 256) {
+        return ENG_ERR_SHAPE;
+    }
+    if (p->table == NULL) {
+        return ENG_ERR_NULL;
+    }
+    if (!is_aligned(p->table, _Alignof(int32_t))) {
+        return ENG_ERR_ALIGN;
+    }
+    for (uint16_t d = 0; d < p->table_size; ++d) {
+        if (eng_flash_s32(p->table + d) < 0) {
+            return ENG_ERR_RANGE;
+        }
+    }
+    return eng_flash_s32(p->table) == INT32_MAX ? ENG_OK : ENG_ERR_RANGE;
+}
+
+static eng_status check_argmax(const eng_layer *l)
+{
+    const eng_argmax_s8_params *p = l->params;
+    return p->rows != 0 && p->size != 0 ? ENG_OK : ENG_ERR_SHAPE;
+}
+
+static eng_status check_quantize(const eng_layer *l)
+{
+    const eng_quantize_params *p = l->params;
+    if (p->count == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    return p->scale > 0.0f && p->scale <= FLT_MAX ? ENG_OK : ENG_ERR_RANGE; /* also for NaN */
+}
+
+static eng_status check_params(const eng_layer *l)
+{
+    switch (l->op) {
+    case ENG_OP_DENSE_S8:
+        return check_dense(l);
+    case ENG_OP_CONV2D_S8:
+        return check_conv(l, l->params, false);
+    case ENG_OP_CONV2D_MAX_POOL2D_S8:
+        return check_conv_pool(l);
+    case ENG_OP_MAX_POOL2D_S8:
+    case ENG_OP_AVERAGE_POOL2D_S8:
+        return check_pool(l);
+    case ENG_OP_REQUANTIZE_S8:
+        return check_requantize(l);
+    case ENG_OP_SOFTMAX_S8:
+        return check_softmax(l);
+    case ENG_OP_ARGMAX_S8:
+        return check_argmax(l);
+    case ENG_OP_QUANTIZE_F32_S8:
+    case ENG_OP_DEQUANTIZE_S8_F32:
+        return check_quantize(l);
+    default:
+        return ENG_ERR_OP;
+    }
+}
+
+/* Buffers inside the arena, aligned, and apart unless the kernel works in place. */
+static eng_status check_buffers(const eng_layer *l, uint32_t arena)
+{
+    const uint32_t x_size = eng_layer_x_size(l), y_size = eng_layer_y_size(l);
+    const uint64_t x_end = (uint64_t)l->x + x_size, y_end = (uint64_t)l->y + y_size;
+    const bool x_is_wide = l->op == ENG_OP_QUANTIZE_F32_S8;
+    const bool y_is_wide = l->op == ENG_OP_DEQUANTIZE_S8_F32 || l->op == ENG_OP_ARGMAX_S8;
+    const bool in_place = (l->op == ENG_OP_REQUANTIZE_S8 || l->op == ENG_OP_SOFTMAX_S8) && l->x == l->y;
+    /* UINT32_MAX stands for any larger size. */
+    if (x_end > arena || y_end > arena || x_size == UINT32_MAX || y_size == UINT32_MAX) {
+        return ENG_ERR_ARENA;
+    }
+    if ((x_is_wide && l->x % 4 != 0) || (y_is_wide && l->y % 4 != 0)) {
+        return ENG_ERR_ALIGN;
+    }
+    return in_place || x_end <= l->y || y_end <= l->x ? ENG_OK : ENG_ERR_OVERLAP;
+}
+
+static size_t params_alignment(uint8_t op)
+{
+    switch (op) {
+    case ENG_OP_DENSE_S8:
+        return _Alignof(eng_dense_s8_params);
+    case ENG_OP_CONV2D_S8:
+        return _Alignof(eng_conv2d_s8_params);
+    case ENG_OP_CONV2D_MAX_POOL2D_S8:
+        return _Alignof(eng_conv2d_max_pool2d_s8_params);
+    case ENG_OP_MAX_POOL2D_S8:
+    case ENG_OP_AVERAGE_POOL2D_S8:
+        return _Alignof(eng_pool2d_s8_params);
+    case ENG_OP_REQUANTIZE_S8:
+        return _Alignof(eng_requantize_s8_params);
+    case ENG_OP_SOFTMAX_S8:
+        return _Alignof(eng_softmax_s8_params);
+    case ENG_OP_ARGMAX_S8:
+        return _Alignof(eng_argmax_s8_params);
+    default:
+        return _Alignof(eng_quantize_params);
+    }
+}
+
+static eng_status check_layer(const eng_layer *l, uint32_t arena)
+{
+    if (l->op >= ENG_OP_COUNT) {
+        return ENG_ERR_OP;
+    }
+    if (l->params == NULL) {
+        return ENG_ERR_NULL;
+    }
+    if (!is_aligned(l->params, params_alignment(l->op))) {
+        return ENG_ERR_ALIGN;
+    }
+    const eng_status status = check_params(l);
+    return status == ENG_OK ? check_buffers(l, arena) : status;
+}
+
+eng_status eng_model_check(const eng_model *m, uint16_t *where)
+{
+    uint16_t ignored;
+    uint16_t *index = where != NULL ? where : &ignored;
+    *index = 0;
+    if (m == NULL || (m->layers == NULL && m->count != 0)) {
+        return ENG_ERR_NULL;
+    }
+    for (uint16_t i = 0; i < m->count; ++i) {
+        const eng_status status = check_layer(m->layers + i, m->arena);
+        if (status != ENG_OK) {
+            *index = i;
+            return status;
+        }
+    }
+    return ENG_OK;
+}
