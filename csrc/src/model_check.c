@@ -259,18 +259,24 @@ static size_t params_alignment(uint8_t op)
     }
 }
 
-static eng_status check_layer(const eng_layer *l, uint32_t arena)
+eng_status eng_params_check(uint8_t op, const void *params, const int8_t *w, const int32_t *bias)
 {
-    if (l->op >= ENG_OP_COUNT) {
+    if (op >= ENG_OP_COUNT) {
         return ENG_ERR_OP;
     }
-    if (l->params == NULL) {
+    if (params == NULL) {
         return ENG_ERR_NULL;
     }
-    if (!is_aligned(l->params, params_alignment(l->op))) {
+    if (!is_aligned(params, params_alignment(op))) {
         return ENG_ERR_ALIGN;
     }
-    const eng_status status = check_params(l);
+    const eng_layer layer = {op, params, w, bias, 0, 0, 0};
+    return check_params(&layer);
+}
+
+static eng_status check_layer(const eng_layer *l, uint32_t arena)
+{
+    const eng_status status = eng_params_check(l->op, l->params, l->w, l->bias);
     return status == ENG_OK ? check_buffers(l, arena) : status;
 }
 

@@ -48,6 +48,9 @@ typedef struct {
  * On failure *where (if not null) is the index of the layer. Time: one pass over the weights. */
 ENG_WARN_UNUSED eng_status eng_model_check(const eng_model *m, uint16_t *where);
 
+/* What eng_model_check says about one kernel call apart from its buffers; w and bias are null for kernels without. */
+ENG_WARN_UNUSED eng_status eng_params_check(uint8_t op, const void *params, const int8_t *w, const int32_t *bias);
+
 /* Bytes that one layer reads at x, writes at y and needs at scratch; 0 for an unknown op or params that are null, UINT32_MAX
  * for anything larger. */
 uint32_t eng_layer_x_size(const eng_layer *l);
