@@ -1,5 +1,17 @@
 """Int8 neural networks for 8-bit microcontrollers: the runtime."""
 
 from engine._version import __version__
+from engine.errors import DoesNotFitError, EngineError, FormatError, QuantError, UnsupportedError
+from engine.model import Model, Trace, load
 
-__all__ = ["__version__"]
+__all__ = [
+    "DoesNotFitError",
+    "EngineError",
+    "FormatError",
+    "Model",
+    "QuantError",
+    "Trace",
+    "UnsupportedError",
+    "__version__",
+    "load",
+]

@@ -1,0 +1,244 @@
+"""Model: an int8 network that runs, explains itself, and is saved as a TensorFlow Lite file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine._session import Session
+from engine.errors import FormatError, UnsupportedError
+from engine.graph import Graph, Tensor
+from engine.lower import lower
+from engine.program import Program
+from engine.summary import summarize
+from engine.tflite.reader import read
+
+#: As engine._session takes it; the stub has the meaning of its parts.
+Port = tuple[str, np.dtype[Any], tuple[int, ...], int, float, int]
+Arrays = NDArray[Any] | Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What one step wrote: `step_name`, the graph's `tensor`, and its contents, ``[N, ...]``."""
+
+    step_name: str
+    tensor: Tensor
+    array: NDArray[Any]
+
+
+class Model:
+    """An int8 network, ready to run.
+
+    Immutable; may be run from several threads at once; pickles.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Raises
+    ------
+    FormatError, UnsupportedError, QuantError
+        If the graph is inconsistent, not supported, or cannot be computed in int32; names layer and tensor.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._program = lower(graph)
+        self._digest: bytes | None = None
+        program = self._program
+        self._session = Session(
+            program.steps,
+            program.arena,
+            [_port(graph, i, at) for i, at in zip(graph.inputs, program.input_offsets, strict=True)],
+            [_port(graph, i, at) for i, at in zip(graph.outputs, program.output_offsets, strict=True)],
+            [_port(graph, step.y, step.y_offset) for step in program.steps],
+        )
+
+    @property
+    def graph(self) -> Graph:
+        """The layers and tensors, with TensorFlow Lite's semantics."""
+        return self._graph
+
+    @property
+    def program(self) -> Program:
+        """The kernel calls that run it."""
+        return self._program
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Input tensors."""
+        return tuple(self._graph.tensors[i] for i in self._graph.inputs)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Output tensors."""
+        return tuple(self._graph.tensors[i] for i in self._graph.outputs)
+
+    @property
+    def input(self) -> Tensor:
+        """The input tensor of a model that has one."""
+        return _only(self.inputs, "input")
+
+    @property
+    def output(self) -> Tensor:
+        """The output tensor of a model that has one."""
+        return _only(self.outputs, "output")
+
+    @overload
+    def run(self, x: NDArray[Any], *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+    @overload
+    def run(self, x: Sequence[NDArray[Any]], *, out: Arrays | None = None) -> Any: ...
+    def run(self, x: Arrays, *, out: Arrays | None = None) -> Any:
+        """Run a batch.
+
+        Parameters
+        ----------
+        x : int8[N, ...] or float32[N, ...]
+            Element type and shape of :attr:`input`, with any batch N as first dimension; row-major. A tuple of arrays
+            for a model with several inputs.
+        out : array, optional
+            Where to write: element type and shape of the result exactly, row-major, writeable, apart from `x`.
+
+        Returns
+        -------
+        array
+            ``[N, ...]`` like :attr:`output`, the bytes of TensorFlow Lite's reference kernels; `out` if it was given.
+            A tuple for a model with several outputs.
+
+        Raises
+        ------
+        TypeError
+            If `x` or `out` is no array or has another element type: nothing is converted silently.
+        ValueError
+            If a shape differs, an array is strided, or `out` cannot be written.
+        """
+        return self._session.run(x, out)
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run a batch of real numbers: quantize, run, dequantize.
+
+        Parameters
+        ----------
+        x : float32[N, ...]
+            Shape of :attr:`input` with any batch N. Values outside the range of the input's quantization saturate.
+
+        Returns
+        -------
+        float32[N, ...]
+            Shape of :attr:`output`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`run`.
+        UnsupportedError
+            If input or output hold no quantized or real numbers (class indices), or there are several of them.
+        """
+        for tensor in (self.input, self.output):
+            if tensor.dtype != np.float32 and tensor.scale is None:
+                raise UnsupportedError(f"predict: {tensor.name!r} holds {tensor.dtype}, not quantized numbers; use run")
+        return self._session.predict(x)
+
+    def trace(self, x: Arrays) -> list[Trace]:
+        """Run a batch and keep what every step wrote.
+
+        Parameters
+        ----------
+        x : array
+            As for :meth:`run`.
+
+        Returns
+        -------
+        list of Trace
+            One a step of :attr:`program`, in order.
+        """
+        arrays = self._session.trace(x)
+        steps = self._program.steps
+        return [Trace(s.name, self._graph.tensors[s.y], a) for s, a in zip(steps, arrays, strict=True)]
+
+    def summary(self) -> str:
+        """Table of the steps: shapes, parameters, multiply-adds, bytes of constants; then the arena."""
+        return summarize(self._graph, self._program)
+
+    def to_bytes(self) -> bytes:
+        """Serialize as a TensorFlow Lite file; equal models give equal bytes."""
+        data: bytes = importlib.import_module("engine.tflite.writer").write(self._graph)
+        return data
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_bytes` to a file, conventionally named ``.tflite``."""
+        Path(path).write_bytes(self.to_bytes())
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of :meth:`to_bytes`, 32 bytes: the identity of the model, on the host and on the chip."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self.to_bytes()).digest()
+        return self._digest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load, (self.to_bytes(),)
+
+    def __repr__(self) -> str:
+        ends = f"{_text(self.inputs)} -> {_text(self.outputs)}"
+        return f"<engine.Model {ends}, {len(self._program.steps)} steps, arena {self._program.arena} bytes>"
+
+
+def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Model:
+    """Load a full-integer TensorFlow Lite model.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A ``.tflite`` file, or its contents.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormatError
+        If the file is truncated, garbled or not a TensorFlow Lite file.
+    UnsupportedError
+        If it uses what is not supported; lists all unsupported operators at once.
+    QuantError
+        If its quantization is inconsistent or an accumulator could leave int32.
+    OSError
+        If the file cannot be read.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, name = bytes(source), "model"
+    else:
+        data, name = Path(source).read_bytes(), os.fspath(source)
+    graph = read(data, source=name)
+    try:
+        return Model(graph)
+    except (FormatError, UnsupportedError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def _port(graph: Graph, index: int, offset: int) -> Port:
+    tensor = graph.tensors[index]
+    scale = float(tensor.scale[0]) if tensor.scale is not None and tensor.dtype == np.int8 else 0.0
+    name = tensor.name or f"tensor {index}"
+    return name, tensor.dtype, tensor.shape[1:], offset, scale, tensor.zero_point if scale else 0
+
+
+def _only(tensors: tuple[Tensor, ...], what: str) -> Tensor:
+    if len(tensors) != 1:
+        raise UnsupportedError(f"the model has {len(tensors)} {what}s; use .{what}s and pass tuples to run")
+    return tensors[0]
+
+
+def _text(tensors: tuple[Tensor, ...]) -> str:
+    return ", ".join(f"{t.dtype}{list(t.shape)}" for t in tensors)

@@ -1,0 +1,351 @@
+"""Checks of a graph: everything that lowering and the kernels rely on, with messages that name layer and tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.errors import FormatError, QuantError, UnsupportedError
+from engine.graph import OPERATORS, Conv2DOptions, DenseOptions, Graph, Layer, Pool2DOptions, Tensor
+from engine.window import blind_position, window
+
+#: Kernels count rows, channels and pixels in 16 bits.
+MAX_SIZE = 65535
+#: Bytes of one activation, so that a garbled shape cannot ask for all memory.
+MAX_ACTIVATION = 1 << 28
+#: Averages sum up to this many taps in 32 bits.
+MAX_POOL_TAPS = (1 << 24) - 1
+#: Softmax sums exponentials in 12 integer bits.
+MAX_SOFTMAX = 4095
+#: Largest relative difference between a bias's scale and the product of the scales of input and weights.
+BIAS_SCALE_TOLERANCE = 1e-3
+#: Largest difference between the scales of a pool's ends, TensorFlow Lite's own limit: it does not rescale there.
+POOL_SCALE_TOLERANCE = 1e-6
+SOFTMAX_SCALE = 1 / 256
+SOFTMAX_ZERO_POINT = -128
+
+INT8, INT32, INT64, FLOAT32 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float32)
+
+
+def validate(graph: Graph) -> None:
+    """Check a graph.
+
+    Raises
+    ------
+    FormatError
+        If tensors and layers do not fit together: indices, shapes, element types, order.
+    UnsupportedError
+        If the graph is sound but needs something that is not supported, such as a fixed batch.
+    QuantError
+        If scales or zero points contradict each other.
+    """
+    _check_tensors(graph)
+    _check_order(graph)
+    _check_ends(graph)
+    for layer in graph.layers:
+        _CHECKS[layer.op](_Place(graph, layer))
+
+
+def _tensor_text(graph: Graph, index: int) -> str:
+    name = graph.tensors[index].name
+    return f"tensor {index} {name!r}" if name else f"tensor {index}"
+
+
+def _check_tensors(graph: Graph) -> None:
+    for index, tensor in enumerate(graph.tensors):
+        what = _tensor_text(graph, index)
+        if any(n < 1 for n in tensor.shape):
+            raise FormatError(f"{what}: shape {tensor.shape} has a dimension below 1")
+        if tensor.data is not None and (tensor.data.shape != tensor.shape or tensor.data.dtype != tensor.dtype):
+            raise FormatError(
+                f"{what} is declared {tensor.dtype}{list(tensor.shape)} but holds {tensor.data.dtype}{list(tensor.data.shape)}"
+            )
+        if tensor.data is None and math.prod(tensor.shape) * tensor.dtype.itemsize > MAX_ACTIVATION:
+            raise UnsupportedError(f"{what}: {tensor.dtype}{list(tensor.shape)} takes more than {MAX_ACTIVATION} bytes")
+        if tensor.scale is not None and not np.all(np.isfinite(tensor.scale) & (tensor.scale > 0)):
+            raise QuantError(f"{what}: a scale is not a finite number above 0")
+
+
+def _check_order(graph: Graph) -> None:
+    """Every tensor is made once, before it is used."""
+    count = len(graph.tensors)
+    constant = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None}
+    known = constant | set(graph.inputs)
+    for layer in graph.layers:
+        what = f"layer {layer.name!r} ({layer.op})"
+        if layer.op not in OPERATORS or not isinstance(layer.options, OPERATORS[layer.op]):
+            raise UnsupportedError(f"{what}: not an operator with its options; supported are {', '.join(OPERATORS)}")
+        for i in layer.inputs:
+            if not -1 <= i < count:
+                raise FormatError(f"{what}: there is no tensor {i}; the graph has {count}")
+            if i >= 0 and i not in known:
+                raise FormatError(f"{what}: {_tensor_text(graph, i)} is used before a layer makes it")
+        for i in layer.outputs:
+            if not 0 <= i < count:
+                raise FormatError(f"{what}: there is no tensor {i}; the graph has {count}")
+            if i in known:
+                raise FormatError(f"{what}: {_tensor_text(graph, i)} is already an input, a constant or made by a layer")
+        known.update(layer.outputs)
+    for i in (*graph.inputs, *graph.outputs):
+        if not 0 <= i < count or i not in known or i in constant:
+            raise FormatError(f"tensor {i} cannot be an input or output of the model: no layer makes it, or it is constant")
+
+
+def _check_ends(graph: Graph) -> None:
+    if not graph.inputs or not graph.outputs or not graph.layers:
+        raise UnsupportedError("a model without inputs, outputs or layers cannot be run")
+    if len(set(graph.inputs)) != len(graph.inputs):
+        raise FormatError(f"inputs {graph.inputs} name a tensor twice")
+    for i in (*graph.inputs, *graph.outputs):
+        tensor = graph.tensors[i]
+        if not tensor.shape or tensor.shape[0] != 1:
+            raise UnsupportedError(
+                f"{_tensor_text(graph, i)}: shape {tensor.shape} does not begin with a batch dimension of 1; "
+                "convert with a free batch or a batch of 1"
+            )
+        if tensor.dtype not in (INT8, INT32, INT64, FLOAT32):
+            raise UnsupportedError(f"{_tensor_text(graph, i)}: a model's {tensor.dtype} input or output is not supported")
+
+
+class _Place:
+    """One layer with its tensors, for checks and their messages."""
+
+    def __init__(self, graph: Graph, layer: Layer) -> None:
+        self.graph = graph
+        self.layer = layer
+        counts = {"dense": 3, "conv2d": 3}
+        expected = counts.get(layer.op, 1)
+        if len(layer.inputs) != expected or len(layer.outputs) != 1 or layer.inputs[0] < 0:
+            raise FormatError(f"{self}: {len(layer.inputs)} inputs and {len(layer.outputs)} outputs; expected {expected} and 1")
+        self.x = self.activation(layer.inputs[0])
+        self.y = self.activation(layer.outputs[0])
+
+    def __str__(self) -> str:
+        return f"layer {self.layer.name!r} ({self.layer.op})"
+
+    def text(self, index: int) -> str:
+        return _tensor_text(self.graph, index)
+
+    def activation(self, index: int) -> Tensor:
+        tensor = self.graph.tensors[index]
+        if tensor.data is not None:
+            raise UnsupportedError(f"{self}: {self.text(index)} is constant; expected an activation")
+        return tensor
+
+    def require_shape(self, expected: tuple[int, ...]) -> None:
+        if self.y.shape != expected:
+            raise FormatError(
+                f"{self}: {self.text(self.layer.outputs[0])} has shape {self.y.shape}; expected {expected} "
+                f"from input shape {self.x.shape}"
+            )
+
+    def require_quantized(self, index: int) -> Tensor:
+        """Return a tensor that must be an int8 activation with one scale."""
+        tensor = self.graph.tensors[index]
+        if tensor.dtype != INT8:
+            raise UnsupportedError(f"{self}: {self.text(index)} is {tensor.dtype}; supported is int8")
+        if tensor.scale is None or tensor.scale.size != 1:
+            raise QuantError(f"{self}: {self.text(index)} needs one quantization scale")
+        if not -128 <= tensor.zero_point <= 127:
+            raise QuantError(f"{self}: {self.text(index)} has zero point {tensor.zero_point}; expected -128 ... 127")
+        return tensor
+
+    def require_int8_ends(self) -> None:
+        self.require_quantized(self.layer.inputs[0])
+        self.require_quantized(self.layer.outputs[0])
+
+
+def _check_weights(place: _Place) -> Tensor:
+    """Weights and bias of a dense layer or convolution; the first dimension of the weights is the output."""
+    place.require_int8_ends()
+    index = place.layer.inputs[1]
+    if index < 0 or place.graph.tensors[index].data is None:
+        raise UnsupportedError(f"{place}: its weights are not constant")
+    w = place.graph.tensors[index]
+    if w.dtype != INT8:
+        raise UnsupportedError(f"{place}: weights {place.text(index)} are {w.dtype}; supported is int8")
+    if w.scale is None or w.zero_point != 0:
+        raise QuantError(f"{place}: weights {place.text(index)} need scales and a zero point of 0, not {w.zero_point}")
+    if w.scale.size not in (1, w.shape[0]) or (w.scale.size > 1 and w.axis != 0):
+        raise QuantError(
+            f"{place}: weights {place.text(index)} have {w.scale.size} scales along dimension {w.axis}; "
+            f"expected 1, or {w.shape[0]} along dimension 0"
+        )
+    if place.layer.inputs[2] >= 0:
+        _check_bias(place, w)
+    return w
+
+
+def _check_bias(place: _Place, w: Tensor) -> None:
+    index = place.layer.inputs[2]
+    bias = place.graph.tensors[index]
+    if bias.data is None or bias.dtype != INT32 or bias.shape != (w.shape[0],):
+        raise FormatError(
+            f"{place}: bias {place.text(index)} is {bias.dtype}{list(bias.shape)}; expected constant int32[{w.shape[0]}]"
+        )
+    if bias.zero_point != 0:
+        raise QuantError(f"{place}: bias {place.text(index)} has zero point {bias.zero_point}; expected 0")
+    if bias.scale is None or w.scale is None or place.x.scale is None:
+        return
+    if bias.scale.size not in (1, w.scale.size):
+        raise QuantError(
+            f"{place}: bias {place.text(index)} has {bias.scale.size} scales; expected {w.scale.size}, as the weights have"
+        )
+    product = float(place.x.scale[0]) * w.scale.astype(np.float64)
+    wrong = np.flatnonzero(np.abs(bias.scale - product) > BIAS_SCALE_TOLERANCE * product)
+    if wrong.size:
+        channel = int(wrong[0])
+        raise QuantError(
+            f"{place}: bias {place.text(index)} has scale {bias.scale[min(channel, bias.scale.size - 1)]:g} in channel "
+            f"{channel}; expected {product[channel]:g}, the product of the scales of input and weights"
+        )
+
+
+def _check_dense(place: _Place) -> None:
+    w = _check_weights(place)
+    options = place.layer.options
+    assert isinstance(options, DenseOptions)
+    if len(w.shape) != 2 or max(w.shape) > MAX_SIZE:
+        raise UnsupportedError(f"{place}: weights of shape {w.shape}; supported are [out, in] of at most {MAX_SIZE} each")
+    out, size = w.shape
+    if math.prod(place.x.shape) % size:
+        raise FormatError(f"{place}: input shape {place.x.shape} does not hold a multiple of {size} values")
+    if math.prod(place.x.shape) != size:
+        raise UnsupportedError(f"{place}: input shape {place.x.shape} holds more than one vector of {size}; supported is one")
+    expected = (*place.x.shape[:-1], out) if options.keep_num_dims else (1, out)
+    place.require_shape(expected)
+
+
+def _check_image(place: _Place) -> tuple[int, int, int]:
+    shape = place.x.shape
+    if len(shape) != 4:
+        raise FormatError(f"{place}: input shape {shape} is not [batch, height, width, channels]")
+    if shape[0] != 1 or max(shape) > MAX_SIZE:
+        raise UnsupportedError(f"{place}: input shape {shape}; supported are a batch of 1 and sizes up to {MAX_SIZE}")
+    return shape[1], shape[2], shape[3]
+
+
+def _check_window(place: _Place, kernel: tuple[int, int], channels: int) -> None:
+    options = place.layer.options
+    assert isinstance(options, Conv2DOptions | Pool2DOptions)
+    height, width, _ = _check_image(place)
+    moves = [options.stride_h, options.stride_w, *kernel]
+    if isinstance(options, Conv2DOptions):
+        moves += [options.dilation_h, options.dilation_w]
+    if min(moves) < 1 or max(moves) > MAX_SIZE:
+        raise UnsupportedError(f"{place}: a kernel, stride or dilation is outside 1 ... {MAX_SIZE}: {moves}")
+    w = window(height, width, kernel, options)
+    if w.out_h < 1 or w.out_w < 1:
+        raise FormatError(f"{place}: the kernel of {kernel} is larger than the image of ({height}, {width})")
+    if max(w.pad_top, w.pad_left) > MAX_SIZE or blind_position(w):
+        raise UnsupportedError(
+            f"{place}: with this dilation and padding some outputs see no pixel of the image of ({height}, {width})"
+        )
+    place.require_shape((1, w.out_h, w.out_w, channels))
+
+
+def _check_conv2d(place: _Place) -> None:
+    w = _check_weights(place)
+    channels = _check_image(place)[2]
+    if len(w.shape) != 4 or max(w.shape) > MAX_SIZE:
+        raise FormatError(f"{place}: weights of shape {w.shape}; expected [out, height, width, in] of at most {MAX_SIZE} each")
+    if w.shape[3] != channels:
+        if channels % w.shape[3] == 0:
+            raise UnsupportedError(
+                f"{place}: a grouped convolution ({channels} channels, {w.shape[3]} a group) is not supported"
+            )
+        raise FormatError(f"{place}: weights of shape {w.shape} do not fit {channels} input channels")
+    _check_window(place, (w.shape[1], w.shape[2]), w.shape[0])
+
+
+def _check_pool(place: _Place) -> None:
+    place.require_int8_ends()
+    options = place.layer.options
+    assert isinstance(options, Pool2DOptions)
+    channels = _check_image(place)[2]
+    if options.kernel_h * options.kernel_w > MAX_POOL_TAPS:
+        raise UnsupportedError(f"{place}: a window of more than {MAX_POOL_TAPS} taps")
+    _check_window(place, (options.kernel_h, options.kernel_w), channels)
+    assert place.x.scale is not None
+    assert place.y.scale is not None
+    if (
+        abs(float(place.x.scale[0]) - float(place.y.scale[0])) > POOL_SCALE_TOLERANCE
+        or place.x.zero_point != place.y.zero_point
+    ):
+        raise QuantError(
+            f"{place}: input has scale {place.x.scale[0]:g}, zero point {place.x.zero_point}; output {place.y.scale[0]:g}, "
+            f"{place.y.zero_point}; a pool does not rescale: they must be equal"
+        )
+
+
+def _check_softmax(place: _Place) -> None:
+    place.require_int8_ends()
+    place.require_shape(place.x.shape)
+    if place.x.shape[-1:] == () or place.x.shape[-1] > MAX_SOFTMAX:
+        raise UnsupportedError(f"{place}: over {place.x.shape[-1:]} values; supported are up to {MAX_SOFTMAX}")
+    assert place.y.scale is not None
+    if float(place.y.scale[0]) != SOFTMAX_SCALE or place.y.zero_point != SOFTMAX_ZERO_POINT:
+        raise QuantError(
+            f"{place}: output has scale {place.y.scale[0]:g}, zero point {place.y.zero_point}; "
+            f"expected {SOFTMAX_SCALE:g} (1/256) and {SOFTMAX_ZERO_POINT}"
+        )
+
+
+def _check_reshape(place: _Place) -> None:
+    if math.prod(place.x.shape) != math.prod(place.y.shape):
+        raise FormatError(f"{place}: shapes {place.x.shape} and {place.y.shape} differ in the number of values")
+    same = place.x.dtype == place.y.dtype and place.x.zero_point == place.y.zero_point
+    if not same or _scales(place.x) != _scales(place.y):
+        raise QuantError(f"{place}: input and output differ in element type or quantization; a reshape does not rescale")
+
+
+def _scales(tensor: Tensor) -> list[float] | None:
+    return None if tensor.scale is None else [float(s) for s in tensor.scale]
+
+
+def _check_relu(place: _Place) -> None:
+    place.require_int8_ends()
+    place.require_shape(place.x.shape)
+
+
+def _check_quantize(place: _Place) -> None:
+    place.require_shape(place.x.shape)
+    place.require_quantized(place.layer.outputs[0])
+    if place.x.dtype != FLOAT32:
+        place.require_quantized(place.layer.inputs[0])
+
+
+def _check_dequantize(place: _Place) -> None:
+    place.require_shape(place.x.shape)
+    place.require_quantized(place.layer.inputs[0])
+    if place.y.dtype != FLOAT32:
+        raise UnsupportedError(f"{place}: {place.text(place.layer.outputs[0])} is {place.y.dtype}; supported is float32")
+
+
+def _check_argmax(place: _Place) -> None:
+    place.require_quantized(place.layer.inputs[0])
+    if not place.x.shape or place.x.shape[-1] > MAX_SIZE:
+        raise UnsupportedError(f"{place}: over {place.x.shape[-1:]} values; supported are up to {MAX_SIZE}")
+    place.require_shape(place.x.shape[:-1])
+    if place.y.dtype != INT32:
+        raise UnsupportedError(
+            f"{place}: {place.text(place.layer.outputs[0])} is {place.y.dtype}; supported is int32 (output_type=tf.int32)"
+        )
+
+
+_CHECKS: dict[str, Callable[[_Place], None]] = {
+    "dense": _check_dense,
+    "conv2d": _check_conv2d,
+    "max_pool2d": _check_pool,
+    "average_pool2d": _check_pool,
+    "softmax": _check_softmax,
+    "reshape": _check_reshape,
+    "relu": _check_relu,
+    "relu6": _check_relu,
+    "relu_n1_to_1": _check_relu,
+    "quantize": _check_quantize,
+    "dequantize": _check_dequantize,
+    "argmax": _check_argmax,
+}
