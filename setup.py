@@ -6,6 +6,7 @@ The core has no mutable globals, so that each extension may carry its own copy.
 import shutil
 from pathlib import Path
 
+import pybind11
 from Cython.Build import cythonize
 from pybind11.setup_helpers import Pybind11Extension
 from setuptools import Extension, setup
@@ -20,7 +21,8 @@ WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion
 C_WARNINGS = [*WARNINGS, "-Wcast-qual", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wdouble-promotion"]
 #: Contraction would fuse a*b+c on some hosts and not on others: float results must not depend on it.
 C_FLAGS = ["-std=c11", "-O3", "-fPIC", "-ffp-contract=off", *C_WARNINGS]
-CXX_FLAGS = ["-O3", "-fvisibility=hidden", *WARNINGS]
+#: pybind11's headers are a system's: their warnings are not ours.
+CXX_FLAGS = ["-O3", "-fvisibility=hidden", *WARNINGS, "-isystem", pybind11.get_include()]
 #: Shipped inside the wheel as data, so that an installed enginekit can build firmware.
 FIRMWARE_SOURCES = ("csrc", "firmware")
 

@@ -237,6 +237,8 @@ def _check_window(place: _Place, kernel: tuple[int, int], channels: int) -> None
     if min(moves) < 1 or max(moves) > MAX_SIZE:
         raise UnsupportedError(f"{place}: a kernel, stride or dilation is outside 1 ... {MAX_SIZE}: {moves}")
     w = window(height, width, kernel, options)
+    if max((w.kernel_h - 1) * w.dilation_h, (w.kernel_w - 1) * w.dilation_w) > MAX_SIZE:
+        raise UnsupportedError(f"{place}: the dilated kernel of {kernel} reaches further than {MAX_SIZE} pixels")
     if w.out_h < 1 or w.out_w < 1:
         raise FormatError(f"{place}: the kernel of {kernel} is larger than the image of ({height}, {width})")
     if max(w.pad_top, w.pad_left) > MAX_SIZE or blind_position(w):
@@ -257,6 +259,8 @@ def _check_conv2d(place: _Place) -> None:
                 f"{place}: a grouped convolution ({channels} channels, {w.shape[3]} a group) is not supported"
             )
         raise FormatError(f"{place}: weights of shape {w.shape} do not fit {channels} input channels")
+    if w.shape[2] * w.shape[3] > MAX_SIZE:
+        raise UnsupportedError(f"{place}: a row of the kernel holds {w.shape[2]} x {w.shape[3]} weights; at most {MAX_SIZE}")
     _check_window(place, (w.shape[1], w.shape[2]), w.shape[0])
 
 
