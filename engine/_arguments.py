@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -21,7 +23,7 @@ def integer(function: str, name: str, value: object, lo: int, hi: int) -> int:
     return int(value)
 
 
-def array(function: str, name: str, value: object, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray:
+def array(function: str, name: str, value: object, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return `value` if it is a C-contiguous array of exactly `dtype` and `shape`; nothing is converted.
 
     Raises
@@ -41,7 +43,7 @@ def array(function: str, name: str, value: object, dtype: DTypeLike, shape: tupl
     return value
 
 
-def output(function: str, value: object, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray:
+def output(function: str, value: object, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return a new array, or `value` if that is a writable one of exactly `dtype` and `shape`.
 
     Raises
