@@ -1,0 +1,446 @@
+"""The simulated chip as a Python object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError
+from enginekit.sim._chip import Machine
+from enginekit.sim.image import FLASH_BYTES, SRAM_END, SRAM_START, Image, Symbol, read_elf, read_hex
+
+_OSCILLATORS = (16_000_000, 20_000_000)
+
+
+class Fault(EngineError):
+    """The program did something that the chip cannot do, or that is not modelled.
+
+    Attributes
+    ----------
+    kind : str
+        ``"unmapped"``, ``"illegal opcode"``, ``"write to flash"``, ``"read only"``, ``"jump"``, ``"stack"`` or
+        ``"not modelled"``.
+    address : int
+        The data address (for illegal opcodes and jumps the byte address in flash) that it is about.
+    pc : int
+        Byte address of the instruction.
+    function : str
+        Function and offset of the instruction, ``"main+0x12"``; ``"?"`` without symbols.
+    cycle : int
+    """
+
+    def __init__(self, message: str, *, kind: str, address: int, pc: int, function: str, cycle: int) -> None:
+        super().__init__(f"{message} (address 0x{address:04X}) by the instruction at 0x{pc:04X} in {function}, cycle {cycle}")
+        self.kind = kind
+        self.address = address
+        self.pc = pc
+        self.function = function
+        self.cycle = cycle
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why and where a run ended.
+
+    Attributes
+    ----------
+    reason : str
+        ``"break"`` (a BREAK instruction, which is done), ``"breakpoint"``, ``"until"``, ``"cycles"`` (the limit is reached)
+        or ``"asleep"`` (sleeping, and nothing can wake the chip).
+    pc : int
+        Byte address of the next instruction.
+    function : str
+        Function and offset of it.
+    cycle : int
+    """
+
+    reason: str
+    pc: int
+    function: str
+    cycle: int
+
+
+@dataclass(frozen=True)
+class FunctionProfile:
+    """What one function cost.
+
+    Attributes
+    ----------
+    name : str
+    calls : int
+        Calls, interrupts and jumps to its start from other functions.
+    exclusive : int
+        Cycles in the function itself.
+    inclusive : int
+        Cycles from entry to return, callees and interrupts included; recursion counted once.
+    """
+
+    name: str
+    calls: int
+    exclusive: int
+    inclusive: int
+
+
+class SerialPort:
+    """The wires of one USART, seen from the host. Take it from `Chip.usart`."""
+
+    def __init__(self, machine: Machine, number: int) -> None:
+        self._machine = machine
+        self._number = number
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the line to the chip.
+
+        They arrive one after another, without gaps, at the chip's own baud rate, as soon as its receiver is enabled.
+        """
+        self._machine.usart_send(self._number, bytes(data))
+
+    def receive(self) -> bytes:
+        """Take what the chip has sent completely since the last call."""
+        return self._machine.usart_receive(self._number)
+
+    @property
+    def received(self) -> int:
+        """Number of bytes that `receive` would give."""
+        return self._machine.usart_received(self._number)
+
+    @property
+    def waiting(self) -> int:
+        """Number of bytes on the line that have not reached the chip's receiver."""
+        return self._machine.usart_waiting(self._number)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the firmware has enabled receiver or transmitter."""
+        return self._machine.usart_enabled(self._number)
+
+    @property
+    def baud(self) -> float:
+        """The rate in bits per second that clock, BAUD and CLK2X give at this moment."""
+        return self._machine.usart_baud(self._number)
+
+    @property
+    def overruns(self) -> int:
+        """Number of bytes lost because the firmware did not read them in time."""
+        return self._machine.usart_overruns(self._number)
+
+    def discard(self) -> None:
+        """Drop the bytes on the line that have not reached the chip's receiver."""
+        self._machine.usart_discard(self._number)
+
+
+class Chip:
+    """An ATmega4809 with a program.
+
+    Parameters
+    ----------
+    image : Image or bytes
+        The program; bytes are flash from address 0.
+    oscillator : int
+        Frequency of the internal oscillator in Hz, 20,000,000 or 16,000,000 (as the fuse OSCCFG selects). Out of reset the
+        CPU runs at a sixth of it.
+    sram_fill : int
+        What SRAM holds at power-on, 0-255.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> chip = Chip(bytes.fromhex("0fef 1fe1 010f 9895"))  # ldi r16, 0xff; ldi r17, 0x1f; add r16, r17; break
+    >>> chip.run().reason, chip.cycles, hex(chip.register(16))
+    ('break', 4, '0x1e')
+    """
+
+    def __init__(self, image: Image | bytes, *, oscillator: int = 20_000_000, sram_fill: int = 0) -> None:
+        if oscillator not in _OSCILLATORS:
+            raise ValueError(f"Chip: oscillator is {oscillator}; expected one of {_OSCILLATORS}")
+        if not 0 <= sram_fill <= 0xFF:
+            raise ValueError(f"Chip: sram_fill is {sram_fill}; expected 0 to 255")
+        if isinstance(image, (bytes, bytearray)):
+            image = Image(bytes(image), b"", 0, {}, (), SRAM_START)
+        self.image = image
+        self._machine = Machine(oscillator, sram_fill)
+        self._machine.load(image.flash, image.eeprom, image.start)
+        self._machine.set_functions([(f.name, f.address, f.size) for f in image.functions])
+        self._machine.stack_floor = image.stack_floor
+        self._names = ["?", *(f.name for f in image.functions)]
+        self._hooks: dict[int, list[Callable[[], None]]] = {}
+        self._breakpoints: set[int] = set()
+
+    @classmethod
+    def from_elf(cls, path: str | Path, *, oscillator: int = 20_000_000, sram_fill: int = 0) -> Chip:
+        """Load a program that avr-gcc linked.
+
+        Parameters
+        ----------
+        path : str or Path
+        oscillator, sram_fill : int
+            As for `Chip`.
+
+        Returns
+        -------
+        Chip
+
+        Raises
+        ------
+        FormatError
+            If the file is not a linked ELF program for AVR, or is linked for other addresses than the chip's.
+        DoesNotFitError
+            If it is too large; says by how many bytes.
+        """
+        return cls(read_elf(path), oscillator=oscillator, sram_fill=sram_fill)
+
+    @classmethod
+    def from_hex(cls, path: str | Path, *, oscillator: int = 20_000_000, sram_fill: int = 0) -> Chip:
+        """Load an Intel HEX file; there are no symbols then."""
+        return cls(read_hex(path), oscillator=oscillator, sram_fill=sram_fill)
+
+    # -------------------------------------------------------------------------------------------------------- running
+
+    def run(self, max_cycles: int | None = None, until: str | int | None = None) -> Stop:
+        """Run the program.
+
+        Parameters
+        ----------
+        max_cycles : int, optional
+            Stop after this many CPU cycles from now (instructions are not cut). Without it, only BREAK, breakpoints and
+            faults end the run.
+        until : str or int, optional
+            Stop before the instruction at this function or byte address. If the last run stopped there, the program runs on
+            to the next time.
+
+        Returns
+        -------
+        Stop
+
+        Raises
+        ------
+        Fault
+            If the program does what the chip cannot do, or what is not modelled. The state stays as it was when it happened.
+        """
+        if max_cycles is not None and max_cycles < 0:
+            raise ValueError(f"run: max_cycles is {max_cycles}; expected 0 or more")
+        limit = None if max_cycles is None else self.cycles + max_cycles
+        if until is None:
+            return self._stop(self._run(limit))
+        target = self._code_address(until)
+        self._machine.set_breakpoint(target, True)
+        try:
+            reason = self._run(limit)
+        finally:
+            self._machine.set_breakpoint(target, target in self._breakpoints)
+        if reason == "breakpoint" and self.pc == target:
+            reason = "until"
+        return self._stop(reason)
+
+    def _run(self, limit: int | None) -> str:
+        while True:
+            reason, fault = self._machine.run(limit)
+            for index in self._machine.take_returned():
+                for callback in tuple(self._hooks.get(index, ())):
+                    callback()
+            if fault is not None:
+                kind, address, message = fault
+                raise Fault(message, kind=kind, address=address, pc=self.pc, function=self.where(), cycle=self.cycles)
+            if reason != "returned":
+                return reason
+
+    def _stop(self, reason: str) -> Stop:
+        return Stop(reason, self.pc, self.where(), self.cycles)
+
+    def step(self) -> Stop:
+        """Execute one instruction (and enter an interrupt before it, if one is due)."""
+        return self.run(1)
+
+    def power_on(self) -> None:
+        """Start again from power-on: registers and SRAM lose their contents, flash and EEPROM keep them."""
+        self._machine.power_on()
+
+    def add_breakpoint(self, where: str | int) -> None:
+        """Let runs stop before the instruction at a function or byte address."""
+        address = self._code_address(where)
+        self._breakpoints.add(address)
+        self._machine.set_breakpoint(address, True)
+
+    def remove_breakpoint(self, where: str | int) -> None:
+        """Undo `add_breakpoint`."""
+        address = self._code_address(where)
+        self._breakpoints.discard(address)
+        self._machine.set_breakpoint(address, False)
+
+    def on_return(self, symbol: str, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever a function has returned, before the caller's next instruction.
+
+        Parameters
+        ----------
+        symbol : str
+            Name of a function that exists in the program (not inlined).
+        callback : callable
+            Without arguments. It may read and write memory; exceptions end the run.
+        """
+        address = self._code_address(symbol)
+        index = next((i for i, f in enumerate(self.image.functions, 1) if f.address == address), None)
+        if index is None:
+            raise KeyError(f"on_return: {symbol} is not a function")
+        self._hooks.setdefault(index, []).append(callback)
+        self._machine.watch(index, True)
+
+    # ---------------------------------------------------------------------------------------------------------- state
+
+    def symbol(self, name: str) -> tuple[int, int]:
+        """Give address and size in bytes of a symbol.
+
+        Variables have addresses in data space, as `read` takes them; functions have byte addresses in flash.
+
+        Raises
+        ------
+        KeyError
+            If there is no such symbol; names similar ones.
+        """
+        found = self._symbol(name)
+        return found.address, found.size
+
+    def _symbol(self, name: str) -> Symbol:
+        try:
+            return self.image.symbols[name]
+        except KeyError:
+            near = sorted(s for s in self.image.symbols if name in s or s in name)[:5]
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise KeyError(f"no symbol {name!r} in the program{hint}") from None
+
+    def _code_address(self, where: str | int) -> int:
+        return where if isinstance(where, int) else self._symbol(where).address
+
+    def read(self, address: int, n: int) -> bytes:
+        """Read data space as a debugger does, without spending cycles.
+
+        SRAM is at 0x2800-0x3FFF, EEPROM at 0x1400, flash at 0x4000-0xFFFF. I/O registers below 0x1400 are read as the CPU
+        reads them, with the side effects that this has (reading RXDATAL takes a byte).
+        """
+        return self._machine.read(address, n)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write data space as a debugger does; flash and EEPROM too."""
+        self._machine.write(address, bytes(data))
+
+    def register(self, n: int) -> int:
+        """Give the value of register `n`, 0 to 31."""
+        return self._machine.register(n)
+
+    def set_register(self, n: int, value: int) -> None:
+        """Set register `n`, 0 to 31."""
+        self._machine.set_register(n, value)
+
+    @property
+    def sreg(self) -> int:
+        """Status register: I T H S V N Z C from bit 7 to bit 0."""
+        return self._machine.sreg
+
+    @sreg.setter
+    def sreg(self, value: int) -> None:
+        self._machine.sreg = value
+
+    @property
+    def sp(self) -> int:
+        """Stack pointer: address of the next byte to be pushed."""
+        return self._machine.sp
+
+    @sp.setter
+    def sp(self, value: int) -> None:
+        self._machine.sp = value
+
+    @property
+    def pc(self) -> int:
+        """Byte address of the next instruction."""
+        return self._machine.pc
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self._machine.pc = value
+
+    def where(self, address: int | None = None) -> str:
+        """Name function and offset of a byte address in flash (default: the next instruction)."""
+        at = self.pc if address is None else address
+        for f in self.image.functions:
+            if f.address <= at < f.address + f.size:
+                return f"{f.name}+0x{at - f.address:X}" if at > f.address else f.name
+        return "?"
+
+    def usart(self, n: int) -> SerialPort:
+        """Give the serial line of USART `n`, 0 to 3."""
+        if not 0 <= n <= 3:
+            raise ValueError(f"usart: {n}; the chip has USART0 to USART3")
+        return SerialPort(self._machine, n)
+
+    # -------------------------------------------------------------------------------------------------------- reports
+
+    @property
+    def cycles(self) -> int:
+        """CPU cycles since the chip was made; sleep counts."""
+        return self._machine.cycles
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed since the chip was made."""
+        return self._machine.instructions
+
+    @property
+    def seconds(self) -> float:
+        """Simulated time; follows the prescaler of the main clock."""
+        return self._machine.seconds
+
+    @property
+    def clock_hz(self) -> float:
+        """The CPU's (and the peripherals') frequency at this moment."""
+        return self._machine.hertz
+
+    @property
+    def stack_peak(self) -> int:
+        """Most bytes of stack in use since power-on or `clear_stack_peak`."""
+        return SRAM_END - 1 - self._machine.lowest_sp
+
+    def clear_stack_peak(self) -> None:
+        """Measure `stack_peak` from now on."""
+        self._machine.clear_stack_peak()
+
+    @property
+    def ram_static(self) -> int:
+        """Bytes of initialized and zeroed data."""
+        return self.image.stack_floor - SRAM_START
+
+    @property
+    def ram_free(self) -> int:
+        """Bytes that neither static data nor the deepest stack so far have used."""
+        return SRAM_END - SRAM_START - self.ram_static - self.stack_peak
+
+    @property
+    def flash_used(self) -> int:
+        """Bytes of the flash image, initial values of data included."""
+        return len(self.image.flash)
+
+    @property
+    def flash_free(self) -> int:
+        """Bytes of flash that the image leaves."""
+        return FLASH_BYTES - len(self.image.flash)
+
+    def profile(self) -> tuple[FunctionProfile, ...]:
+        """Say what each function cost, the most expensive in itself first.
+
+        Cycles belong to the function that was called or jumped to, not to the one whose address range holds the instruction
+        (they differ in shared epilogues). The exclusive cycles of all functions add up to `cycles` since `clear_profile`;
+        ``"?"`` stands for code without a symbol.
+        """
+        rows = (FunctionProfile(name, *account) for name, account in zip(self._names, self._machine.accounts(), strict=True))
+        return tuple(sorted((r for r in rows if r.calls or r.exclusive), key=lambda r: -r.exclusive))
+
+    def clear_profile(self) -> None:
+        """Profile from now on."""
+        self._machine.clear_profile()
+
+    def call_stack(self) -> tuple[str, ...]:
+        """Name the functions that are active, outermost first."""
+        return tuple(self._names[i] for i in self._machine.call_stack())

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// The AVRxt core of the ATmega4809: registers, data space, stack, interrupts and the loop that executes decoded instructions.
+#pragma once
+
+#include "trace.hpp"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace sim
+{
+
+constexpr uint64_t NEVER = std::numeric_limits<uint64_t>::max();
+
+constexpr uint32_t FLASH_BYTES = 0xC000;
+constexpr uint16_t FLASH_WORDS = FLASH_BYTES / 2;
+constexpr uint16_t EEPROM_START = 0x1400;
+constexpr uint16_t EEPROM_BYTES = 0x100;
+constexpr uint16_t SRAM_START = 0x2800;
+constexpr uint16_t SRAM_BYTES = 0x1800;
+constexpr uint16_t RAM_END = 0x3FFF;
+constexpr uint16_t FLASH_MAPPED = 0x4000;
+
+// Addresses of the CPU's own registers in I/O space.
+constexpr uint16_t IO_CCP = 0x34;
+constexpr uint16_t IO_SPL = 0x3D;
+constexpr uint16_t IO_SPH = 0x3E;
+constexpr uint16_t IO_SREG = 0x3F;
+
+// SREG bits.
+constexpr uint8_t FLAG_C = 0x01;
+constexpr uint8_t FLAG_Z = 0x02;
+constexpr uint8_t FLAG_N = 0x04;
+constexpr uint8_t FLAG_V = 0x08;
+constexpr uint8_t FLAG_S = 0x10;
+constexpr uint8_t FLAG_H = 0x20;
+constexpr uint8_t FLAG_T = 0x40;
+constexpr uint8_t FLAG_I = 0x80;
+
+class Cpu;
+struct Insn;
+
+// Executes one decoded instruction and gives the next one.
+using Handler = const Insn *(*)(Cpu &, const Insn *);
+
+// One flash word, decoded as the first word of an instruction.
+struct Insn {
+    Handler run;
+    uint16_t k;     // immediate, displacement, I/O or data address, or target in words
+    uint8_t a;      // register d, or I/O address of SBI and its kin
+    uint8_t b;      // register r, or bit mask
+    uint8_t cycles; // before what the handler adds: branch taken, words skipped, load from flash
+    uint8_t size;   // words
+};
+
+enum class Stop : uint8_t { none, brk, breakpoint, cycles, asleep, returned, reset };
+
+enum class FaultKind : uint8_t { unmapped, illegal_opcode, flash_write, read_only, jump, stack, unsupported };
+
+// The program did what the chip cannot do, or what is not modelled.
+struct Fault : std::runtime_error {
+    Fault(FaultKind kind_, uint32_t address_, const std::string &what)
+        : std::runtime_error(what), kind(kind_), address(address_)
+    {
+    }
+    FaultKind kind;
+    uint32_t address; // data address, or byte address in flash for illegal opcodes and jumps
+};
+
+// What lies below SRAM in data space, and everything that happens by itself.
+class Bus
+{
+  public:
+    virtual uint8_t read(uint16_t address) = 0;
+    virtual void write(uint16_t address, uint8_t value) = 0;
+    virtual uint64_t next_event() const = 0; // cycle of the earliest event
+    virtual void service() = 0;              // do all events that are due
+    virtual uint64_t requests() const = 0;   // bit n: vector n asks for an interrupt
+    virtual void acknowledge(unsigned vector) = 0;
+    virtual bool may_sleep() = 0;
+    virtual unsigned urgent_vector() const = 0; // vector raised to level 1, 0 for none
+
+  protected:
+    ~Bus() = default;
+};
+
+class Cpu
+{
+  public:
+    explicit Cpu(Bus &bus);
+
+    // ---- program and control
+    void load_flash(const std::vector<uint8_t> &image);
+    void patch_flash(uint16_t address, uint8_t value);
+    void reset(uint16_t start_word);
+    Stop run(uint64_t limit); // until `limit` cycles are reached or something stops it
+    void set_breakpoint(uint16_t word, bool enabled);
+    void request_stop(Stop why)
+    {
+        stop_ = why;
+        horizon_ = 0;
+    }
+    void interrupts_changed()
+    {
+        horizon_ = 0;
+    }
+
+    // ---- data space
+    uint8_t read(uint16_t address)
+    {
+        if (address >= SRAM_START) {
+            cycles += static_cast<uint64_t>(address >= FLASH_MAPPED);
+            return data[address];
+        }
+        return read_io(address);
+    }
+    void write(uint16_t address, uint8_t value)
+    {
+        if (static_cast<uint16_t>(address - SRAM_START) < SRAM_BYTES) {
+            data[address] = value;
+            return;
+        }
+        write_low(address, value);
+    }
+    uint8_t read_io(uint16_t address);
+    void write_io(uint16_t address, uint8_t value);
+    uint8_t read_program(uint16_t address) const;
+
+    // ---- stack
+    void push(uint8_t value)
+    {
+        write(sp, value);
+        --sp;
+        if (sp < sp_low) {
+            lower_stack();
+        }
+    }
+    uint8_t pop()
+    {
+        if (sp >= RAM_END) {
+            empty_stack();
+        }
+        return read(++sp);
+    }
+    void push_pc(const Insn *next)
+    {
+        const auto word = word_of(next);
+        push(static_cast<uint8_t>(word & 0xFF));
+        push(static_cast<uint8_t>(word >> 8));
+    }
+    const Insn *pop_pc()
+    {
+        const unsigned high = pop();
+        return at(static_cast<uint16_t>(high << 8 | pop()));
+    }
+    void clear_stack_peak()
+    {
+        sp_low = sp;
+    }
+
+    // ---- program counter
+    const Insn *at(uint16_t word) const
+    {
+        if (word >= FLASH_WORDS) {
+            jump_fault(word);
+        }
+        return &code_[word];
+    }
+    uint16_t word_of(const Insn *insn) const
+    {
+        return static_cast<uint16_t>(insn - code_.data());
+    }
+    uint16_t pc() const
+    {
+        return word_of(ip_);
+    }
+    void set_pc(uint16_t word)
+    {
+        ip_ = at(word);
+        left_off_ = nullptr;
+    }
+
+    // ---- calls, for the profile
+    void note_call(const Insn *target)
+    {
+        trace.call(word_of(target), static_cast<uint16_t>(sp + 2), cycles);
+    }
+    void note_return()
+    {
+        if (trace.leave(sp, cycles)) {
+            request_stop(Stop::returned);
+        }
+    }
+
+    // ---- interrupts and protection
+    void hold_interrupts(uint64_t count) // for the next `count` instructions
+    {
+        hold_until_ = instructions + count;
+        horizon_ = 0;
+    }
+    void return_from_interrupt();
+    bool unlocked(uint8_t signature) const // is a protected write with this CCP signature allowed now?
+    {
+        return ccp_ == signature && instructions <= ccp_until_;
+    }
+    void sleep();
+    void set_sreg(uint8_t value);
+    uint8_t interrupt_levels() const
+    {
+        return static_cast<uint8_t>((in_level0_ ? 1 : 0) | (in_level1_ ? 2 : 0));
+    }
+    bool sleeping() const
+    {
+        return sleeping_;
+    }
+
+    // ---- state that handlers work on
+    uint64_t cycles = 0;
+    uint64_t instructions = 0;
+    std::array<uint8_t, 32> r{};
+    uint8_t sreg = 0;
+    uint16_t sp = RAM_END;
+    uint16_t sp_low = RAM_END;         // lowest SP seen
+    uint16_t stack_floor = SRAM_START; // first byte that the stack may use
+    uint16_t vectors = 0;              // word address of the vector table
+    std::array<uint8_t, 0x10000> data{};
+    Trace trace;
+
+    uint16_t pair(unsigned low) const
+    {
+        return static_cast<uint16_t>(r[low] | r[low + 1] << 8);
+    }
+    void set_pair(unsigned low, unsigned value)
+    {
+        r[low] = static_cast<uint8_t>(value & 0xFF);
+        r[low + 1] = static_cast<uint8_t>(value >> 8 & 0xFF);
+    }
+
+  private:
+    void write_low(uint16_t address, uint8_t value);
+    void write_sp(uint16_t value, unsigned half);
+    void lower_stack();
+    [[noreturn]] void empty_stack() const;
+    Insn decode_at(uint16_t word) const;
+    [[noreturn]] void jump_fault(uint16_t word) const;
+    unsigned ready_vector() const;
+    void enter_interrupt(unsigned vector);
+    void execute();
+    void step_over();
+    void doze(uint64_t limit);
+
+    Bus &bus_;
+    std::vector<Insn> code_;
+    std::vector<bool> breakpoints_;
+    const Insn *ip_ = nullptr;
+    const Insn *left_off_ = nullptr; // the breakpoint that ended the last run
+    uint64_t horizon_ = 0;           // the inner loop leaves when cycles reach this
+    uint64_t hold_until_ = 0;        // no interrupt before this many instructions
+    uint64_t ccp_until_ = 0;
+    uint8_t ccp_ = 0;
+    unsigned sp_halves_ = 0;
+    bool in_level0_ = false;
+    bool in_level1_ = false;
+    bool sleeping_ = false;
+    Stop stop_ = Stop::none;
+};
+
+// Decodes the instruction at `word`, whose second word is `second`; what is not in the table gets a handler that faults.
+Insn decode(uint16_t opcode, uint16_t second, uint16_t word);
+// The entries after the last word of flash: running into them faults.
+Insn decode_end();
+// Stops before the instruction under it.
+Insn decode_breakpoint(uint8_t size);
+
+} // namespace sim

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine.hpp"
+
+#include <algorithm>
+
+namespace sim
+{
+
+namespace
+{
+
+constexpr uint8_t POWER_ON_RESET = 0x01; // RSTCTRL.RSTFR
+constexpr uint8_t SOFTWARE_RESET = 0x10;
+
+constexpr unsigned VECTOR_TCA0_OVF = 7;
+constexpr unsigned VECTOR_TCB[] = {12, 13, 25, 36};
+constexpr unsigned VECTOR_USART_RXC[] = {17, 26, 31, 37};
+
+struct Absent {
+    uint16_t first;
+    uint16_t last;
+    const char *name;
+};
+
+// On the chip, but not modelled.
+constexpr Absent ABSENT[] = {
+    {0x0080, 0x008F, "BOD"}, {0x00A0, 0x00AF, "VREF"},  {0x0100, 0x010F, "WDT"},  {0x0120, 0x012F, "CRCSCAN"},
+    {0x0140, 0x015F, "RTC"}, {0x0180, 0x01BF, "EVSYS"}, {0x01C0, 0x01FF, "CCL"},  {0x0600, 0x063F, "ADC0"},
+    {0x0680, 0x068F, "AC0"}, {0x08A0, 0x08BF, "TWI0"},  {0x08C0, 0x08DF, "SPI0"},
+};
+
+[[noreturn]] void unmapped(uint16_t address)
+{
+    for (const auto &absent : ABSENT) {
+        if (address >= absent.first && address <= absent.last) {
+            throw Fault(FaultKind::unsupported, address, std::string(absent.name) + " is not modelled");
+        }
+    }
+    throw Fault(FaultKind::unmapped, address, "access to an unmapped address");
+}
+
+std::vector<uint8_t> signature_row()
+{
+    std::vector<uint8_t> bytes(0x40, 0);
+    const uint8_t head[] = {0x1E, 0x96, 0x51, 'S', 'I', 'M', 0, 0, 0, 0, 0, 0, 1}; // ATmega4809, serial number
+    std::copy(std::begin(head), std::end(head), bytes.begin());
+    return bytes;
+}
+
+std::vector<uint8_t> fuses(uint32_t oscillator)
+{
+    const uint8_t frequency = oscillator == 16'000'000 ? 0x01 : 0x02;
+    return {0x00, 0x00, frequency, 0xFF, 0xFF, 0xC8, 0x07, 0x00, 0x00, 0xFF, 0xC5}; // the last one: unlocked
+}
+
+} // namespace
+
+Machine::Machine(uint32_t oscillator, uint8_t sram_fill)
+    : cpu(*this), clock(cpu, oscillator), nvm_(cpu, clock), reset_(cpu), interrupts_(cpu), tca_(VECTOR_TCA0_OVF),
+      windows_(1, Window{nullptr, 0, 0}), sram_fill_(sram_fill)
+{
+    map_ports();
+    map_timed();
+    map(reset_, 0x0040, 2);
+    map(sleep_, 0x0050, 1);
+    map(clock, 0x0060, 0x20);
+    map(interrupts_, 0x0110, 4);
+    map(nvm_, 0x1000, 0x10);
+    map_constants("SYSCFG", 0x0F00, {0x00, 0x01});
+    map_constants("SIGROW", 0x1100, signature_row());
+    map_constants("FUSES", 0x1280, fuses(oscillator));
+    map_constants("USERROW", 0x1300, std::vector<uint8_t>(0x40, 0xFF));
+    power_on();
+}
+
+void Machine::map(Peripheral &peripheral, uint16_t first, uint16_t size)
+{
+    windows_.push_back({&peripheral, first, static_cast<uint16_t>(first + size - 1)});
+    std::fill_n(window_at_.begin() + first, size, static_cast<uint8_t>(windows_.size() - 1));
+}
+
+void Machine::map_constants(const char *name, uint16_t first, std::vector<uint8_t> bytes)
+{
+    const auto size = static_cast<uint16_t>(bytes.size());
+    others_.push_back(std::make_unique<Constants>(name, std::move(bytes)));
+    map(*others_.back(), first, size);
+}
+
+void Machine::map_ports()
+{
+    for (unsigned n = 0; n < 6; ++n) {
+        const std::string letter(1, static_cast<char>('A' + n));
+        auto port = std::make_unique<Port>("PORT" + letter);
+        map(*port, static_cast<uint16_t>(0x0400 + 0x20 * n), 0x20);
+        others_.push_back(std::make_unique<VirtualPort>("VPORT" + letter, *port));
+        map(*others_.back(), static_cast<uint16_t>(4 * n), 4);
+        others_.push_back(std::move(port));
+    }
+    others_.push_back(std::make_unique<Storage>("GPIO", uint16_t{4}));
+    map(*others_.back(), 0x001C, 4);
+    others_.push_back(std::make_unique<Storage>("PORTMUX", uint16_t{0x10}));
+    map(*others_.back(), 0x05E0, 0x10);
+}
+
+void Machine::map_timed()
+{
+    timed_ = {&tca_, &nvm_};
+    map(tca_, 0x0A00, 0x40);
+    for (unsigned n = 0; n < 4; ++n) {
+        tcbs_.push_back(std::make_unique<TimerB>("TCB" + std::to_string(n), VECTOR_TCB[n], tca_));
+        tca_.clocks(*tcbs_.back());
+        map(*tcbs_.back(), static_cast<uint16_t>(0x0A80 + 0x10 * n), 0x10);
+        timed_.push_back(tcbs_.back().get());
+        usarts_.push_back(std::make_unique<Usart>("USART" + std::to_string(n), VECTOR_USART_RXC[n]));
+        map(*usarts_.back(), static_cast<uint16_t>(0x0800 + 0x20 * n), 0x10);
+        timed_.push_back(usarts_.back().get());
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------------- life
+
+void Machine::load(const std::vector<uint8_t> &flash, const std::vector<uint8_t> &eeprom, uint16_t start_word)
+{
+    cpu.load_flash(flash);
+    nvm_.cells.fill(0xFF);
+    std::copy(eeprom.begin(), eeprom.end(), nvm_.cells.begin());
+    start_word_ = start_word;
+    power_on();
+}
+
+void Machine::power_on()
+{
+    std::fill_n(cpu.data.begin() + SRAM_START, SRAM_BYTES, sram_fill_);
+    cpu.r.fill(0);
+    reset_peripherals(POWER_ON_RESET);
+    cpu.reset(start_word_);
+    cpu.clear_stack_peak();
+}
+
+void Machine::reset_peripherals(uint8_t cause)
+{
+    for (const auto &window : windows_) {
+        if (window.peripheral != nullptr) {
+            window.peripheral->reset();
+        }
+    }
+    reset_.set_cause(cause);
+    refresh();
+}
+
+Stop Machine::run(uint64_t limit)
+{
+    for (;;) {
+        const Stop stop = cpu.run(limit);
+        if (stop != Stop::reset) {
+            return stop;
+        }
+        reset_peripherals(SOFTWARE_RESET);
+        cpu.reset(start_word_);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- bus
+
+const Machine::Window &Machine::window(uint16_t address) const
+{
+    const uint8_t index = window_at_[address];
+    if (index == 0) {
+        unmapped(address);
+    }
+    return windows_[index];
+}
+
+uint8_t Machine::read(uint16_t address)
+{
+    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+        return nvm_.read_eeprom(static_cast<uint16_t>(address - EEPROM_START));
+    }
+    const Window &w = window(address);
+    if (cpu.cycles >= next_) {
+        service();
+    }
+    try {
+        const uint8_t value = w.peripheral->read(static_cast<uint16_t>(address - w.first), cpu.cycles);
+        refresh();
+        return value;
+    } catch (Fault &fault) {
+        fault.address = address;
+        throw;
+    }
+}
+
+void Machine::write(uint16_t address, uint8_t value)
+{
+    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+        nvm_.write_page_buffer(static_cast<uint16_t>(address - EEPROM_START), value);
+        return;
+    }
+    const Window &w = window(address);
+    if (cpu.cycles >= next_) {
+        service();
+    }
+    try {
+        w.peripheral->write(static_cast<uint16_t>(address - w.first), value, cpu.cycles);
+    } catch (Fault &fault) {
+        fault.address = address;
+        throw;
+    }
+    refresh();
+    if (reset_.take_request()) {
+        cpu.request_stop(Stop::reset);
+    }
+}
+
+void Machine::service()
+{
+    for (Peripheral *peripheral : timed_) {
+        peripheral->service(cpu.cycles);
+    }
+    refresh();
+}
+
+void Machine::acknowledge(unsigned vector)
+{
+    for (Peripheral *peripheral : timed_) {
+        peripheral->acknowledge(vector);
+    }
+    refresh();
+}
+
+// After anything that may have moved an event or raised or dropped a request.
+void Machine::refresh()
+{
+    uint64_t next = NEVER;
+    uint64_t requests = 0;
+    for (const Peripheral *peripheral : timed_) {
+        next = std::min(next, peripheral->next_event());
+        requests |= peripheral->requests();
+    }
+    if (next < next_ || requests != requests_) {
+        cpu.interrupts_changed();
+    }
+    next_ = next;
+    requests_ = requests;
+}
+
+void Machine::send(unsigned usart, const std::string &bytes)
+{
+    service();
+    usarts_.at(usart)->send(bytes, cpu.cycles);
+    refresh();
+}
+
+// ----------------------------------------------------------------------------------------------------------- debugger
+
+uint8_t Machine::peek(uint16_t address)
+{
+    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+        return nvm_.cells[static_cast<size_t>(address - EEPROM_START)];
+    }
+    return address >= SRAM_START ? cpu.data[address] : cpu.read_io(address);
+}
+
+void Machine::poke(uint16_t address, uint8_t value)
+{
+    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+        nvm_.cells[static_cast<size_t>(address - EEPROM_START)] = value;
+    } else if (address >= FLASH_MAPPED) {
+        cpu.patch_flash(static_cast<uint16_t>(address - FLASH_MAPPED), value);
+    } else {
+        cpu.write(address, value);
+    }
+}
+
+} // namespace sim
