@@ -13,7 +13,7 @@ from enginekit.sim.image import FLASH_BYTES, SRAM_END, SRAM_START, Image, Symbol
 _OSCILLATORS = (16_000_000, 20_000_000)
 
 
-class Fault(EngineError):
+class Fault(EngineError):  # noqa: N818 -- a fault of the simulated program, as in "bus fault"
     """The program did something that the chip cannot do, or that is not modelled.
 
     Attributes

@@ -26,6 +26,8 @@ _EEPROM_SPACE = 0x810000
 _FUSE_SPACE = 0x820000
 _EXECUTABLE = 0x4
 _ALLOCATED = 0x2
+#: Marks of the linker script that coincide with functions.
+_NOT_FUNCTIONS = ("__trampolines_", "__ctors_", "__dtors_")
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def _symbols(elf: Any) -> tuple[dict[str, Symbol], tuple[Symbol, ...]]:
         if entry.name not in symbols or binding != "STB_LOCAL":
             symbols[entry.name] = symbol
         is_function = kind == "STT_FUNC" or (kind == "STT_NOTYPE" and binding != "STB_LOCAL")
-        if entry["st_shndx"] in code and is_function and value < FLASH_BYTES:
+        if entry["st_shndx"] in code and is_function and not entry.name.startswith(_NOT_FUNCTIONS):
             rank = (kind == "STT_FUNC") * 2 + (symbol.size > 0)
             if value not in starts or rank > starts[value][0]:
                 starts[value] = (rank, symbol)

@@ -132,7 +132,7 @@ class SimulatedSerial:
         if abs(actual / self.baudrate - 1) > BAUD_TOLERANCE:
             raise EngineError(
                 f"SimulatedSerial: USART{self._usart} runs at {actual:.0f} baud, the host at {self.baudrate}: bytes would be "
-                f"garbled; check the main clock's prescaler ({self.chip.clock_hz / 1e6:.2f} MHz now) and USART{self._usart}.BAUD"
+                f"garbled; check the main clock's prescaler (now {self.chip.clock_hz / 1e6:.2f} MHz) and BAUD"
             )
 
     def _check_open(self) -> None:
