@@ -1,0 +1,248 @@
+"""Oracle and C kernels against TensorFlow Lite's reference kernels, on generated one-operator models: no byte may differ.
+
+Here scales become integers with :mod:`engine.rescale`, so that this judges those functions too.
+"""
+
+from collections.abc import Iterator
+
+import kernel_cases
+import numpy as np
+import pytest
+import reference
+from ai_edge_litert.interpreter import Interpreter as LiteRT
+from ai_edge_litert.interpreter import OpResolverType as LiteRTResolver
+from kernel_cases import CHANNELS, GEOMETRIES
+from tflite_builder import Judge, single, tensor, to_tflite
+
+from engine import kernels
+from engine.graph import Activation, Conv2DOptions, DenseOptions, Graph, NoOptions, Padding, Pool2DOptions, SoftmaxOptions
+from engine.program import (
+    ArgmaxParams,
+    Conv2DMaxPool2DParams,
+    Conv2DParams,
+    DenseParams,
+    Pool2DParams,
+    QuantizeParams,
+    RequantizeParams,
+)
+from engine.rescale import fold_zero_point, output_range, product_rescale, relu_rescale, requantize_rescale, softmax_params
+
+SEED = 4809
+ZEROS = (-128, 127, 0, -3, 57)
+ACTIVATIONS = tuple(Activation)
+EVERYTHING = np.arange(-128, 128).astype(np.int8)
+
+
+def assert_equal(want: np.ndarray, got: np.ndarray, what: str) -> None:
+    assert got.size == want.size, what
+    bad = np.flatnonzero(got.ravel() != want.ravel())
+    if bad.size:
+        i = bad[0]
+        raise AssertionError(
+            f"{what} seed={SEED}: {bad.size} of {want.size} differ; index {i}: got {got.flat[i]}, want {want.flat[i]}"
+        )
+
+
+def random_scale(rng: np.random.Generator) -> np.float32:
+    return np.float32(2.0 ** rng.uniform(-10, 0))
+
+
+def weight_scales(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Ordinary ones, now and then a dead channel behind the first."""
+    dead = (rng.random(count) < 0.1) & (np.arange(count) > 0)
+    return np.where(dead, 2e-11, 2.0 ** rng.uniform(-10, -2, count)).astype(np.float32)
+
+
+def output_scale(rng: np.random.Generator, turn: int, sx: np.float32, sw: np.ndarray, terms: int) -> np.float32:
+    """Mostly one that spreads outputs over int8; sometimes so small that ratios exceed 1, or so large that nothing is left."""
+    spread = float(sx) * float(sw.max()) * 60.0 * terms**0.5
+    return np.float32(spread * 2.0 ** (rng.uniform(-1, 2) if turn % 4 else (-9.0, -14.0, 25.0)[turn // 4 % 3]))
+
+
+def dense_models(count: int = 150) -> Iterator[tuple[str, Graph, DenseParams, np.ndarray, np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(SEED)
+    for turn in range(count):
+        n_in, n_out = int(rng.integers(1, 71)), int(rng.integers(1, 14))
+        per_channel = bool(turn % 2) and n_out > 1
+        zx, zy, activation = ZEROS[turn % 5], ZEROS[turn // 5 % 5], ACTIVATIONS[turn % 4]
+        sx, sw = random_scale(rng), weight_scales(rng, n_out if per_channel else 1)
+        sy = output_scale(rng, turn, sx, sw, n_in)
+        w = rng.integers(-128 if turn % 3 == 0 else -127, 128, (n_out, n_in)).astype(np.int8)
+        bias = rng.integers(-3000, 3001, n_out).astype(np.int32)
+        with_bias = turn % 5 != 4
+        constants = [tensor(w.shape, sw, data=w)]
+        if with_bias:
+            constants.append(tensor((n_out,), sx * sw, dtype="int32", data=bias))
+        x_and_y = tensor((1, n_in), sx, zx), tensor((1, n_out), sy, zy)
+        graph = single("dense", [x_and_y[0], *constants, x_and_y[1]], DenseOptions(activation))
+        p = DenseParams(n_in, n_out, int(per_channel), output_range(activation, sy, zy), product_rescale(sx, sw, sy))
+        folded = fold_zero_point(w, bias if with_bias else None, zx)
+        x = rng.integers(-128, 128, (12, n_in)).astype(np.int8)
+        yield f"dense {n_in}->{n_out} per_channel={per_channel} {activation} turn={turn}", graph, p, w, folded, x
+
+
+def test_dense():
+    for what, graph, p, w, bias, x in dense_models():
+        want = Judge(graph).run(x)
+        assert_equal(want, np.stack([kernels.dense_s8(p, row, w, bias) for row in x]), what)
+        assert_equal(want, np.stack([reference.dense_s8(p, row, w, bias) for row in x]), f"oracle of {what}")
+
+
+def conv_model(turn: int, rng: np.random.Generator) -> tuple[str, Graph, Conv2DParams, np.ndarray, np.ndarray, np.ndarray]:
+    size, kernel, stride, dilation, same = GEOMETRIES[turn % len(GEOMETRIES)]
+    in_c, out_c = CHANNELS[turn // 3 % len(CHANNELS)] if turn % 10 else (int(rng.integers(1, 71)), int(rng.integers(1, 30)))
+    zx, zy, activation = ZEROS[turn % 5], ZEROS[turn // 5 % 5], ACTIVATIONS[turn % 4]
+    sx, sw = random_scale(rng), weight_scales(rng, out_c)
+    sy = output_scale(rng, turn, sx, sw, in_c * kernel[0] * kernel[1])
+    w = rng.integers(-127, 128, (out_c, *kernel, in_c)).astype(np.int8)
+    bias = rng.integers(-3000, 3001, out_c).astype(np.int32)
+    v = kernel_cases.window(size, kernel, stride, dilation, same=same)
+    options = Conv2DOptions(*stride, *dilation, Padding.SAME if same else Padding.VALID, activation)
+    tensors = [
+        tensor((1, *size, in_c), sx, zx),
+        tensor(w.shape, sw, data=w),
+        tensor((out_c,), sx * sw, dtype="int32", data=bias),
+    ]
+    graph = single("conv2d", [*tensors, tensor((1, v.out_h, v.out_w, out_c), sy, zy)], options)
+    fold = not same and turn % 2 == 0
+    p = Conv2DParams(v, in_c, out_c, 0 if fold else zx, 1, output_range(activation, sy, zy), product_rescale(sx, sw, sy))
+    name = f"conv2d {GEOMETRIES[turn % len(GEOMETRIES)]} {in_c}->{out_c} {activation} turn={turn}"
+    return (
+        name,
+        graph,
+        p,
+        w,
+        fold_zero_point(w, bias, zx) if fold else bias,
+        rng.integers(-128, 128, (3, *size, in_c)).astype(np.int8),
+    )
+
+
+def test_conv2d():
+    rng = np.random.default_rng(SEED)
+    for turn in range(182):
+        what, graph, p, w, bias, x = conv_model(turn, rng)
+        want = Judge(graph).run(x)
+        assert_equal(want, np.stack([kernels.conv2d_s8(p, image, w, bias) for image in x]), what)
+        if turn % 4 == 0:
+            assert_equal(want, np.stack([reference.conv2d_s8(p, image, w, bias) for image in x]), f"oracle of {what}")
+
+
+def test_conv2d_and_max_pool2d_fused():
+    """The fused kernel against two reference operators in one model; the pool's own clamp joins the convolution's."""
+    rng = np.random.default_rng(SEED)
+    for turn in range(60):
+        what, graph, conv, w, bias, x = conv_model(turn, rng)
+        if not kernel_cases.left_shift_fits(conv, w, bias):
+            continue
+        v, middle = conv.window, graph.tensors[-1]
+        taps, stride, same = (min(2, v.out_h), min(2 + turn % 2, v.out_w)), ((2, 2), (1, 2))[turn % 2], turn % 3 == 0
+        pool = kernel_cases.window((v.out_h, v.out_w), taps, stride, same=same)
+        options = Pool2DOptions(*taps, *stride, Padding.SAME if same else Padding.VALID)
+        y = tensor((1, pool.out_h, pool.out_w, conv.out_c), middle.scale, middle.zero_point)
+        pooled = single("max_pool2d", [middle, y], options)
+        layer = type(pooled.layers[0])("max_pool2d", "pool", (3,), (4,), options)
+        both = Graph("both", (*graph.tensors, y), (*graph.layers, layer), (0,), (4,))
+        p = Conv2DMaxPool2DParams(conv, pool)
+        got = np.stack([kernels.conv2d_max_pool2d_s8(p, image, w, bias) for image in x])
+        assert_equal(Judge(both).run(x), got, f"{what} then pool {taps} {stride}")
+
+
+@pytest.mark.parametrize("op", ["max_pool2d", "average_pool2d"])
+def test_pools(op):
+    rng = np.random.default_rng(SEED)
+    undilated = [g for g in GEOMETRIES if g[3] == (1, 1)]
+    for turn in range(80):
+        size, taps, stride, _, same = [*undilated, ((25, 5), (25, 5), (1, 1), (1, 1), False)][turn % (len(undilated) + 1)]
+        channels, activation = int(rng.integers(1, 20)), ACTIVATIONS[turn % 4]
+        scale, zero = random_scale(rng), ZEROS[turn % 5]
+        v = kernel_cases.window(size, taps, stride, same=same)
+        options = Pool2DOptions(*taps, *stride, Padding.SAME if same else Padding.VALID, activation)
+        ends = tensor((1, *size, channels), scale, zero), tensor((1, v.out_h, v.out_w, channels), scale, zero)
+        limits = output_range(activation, float(scale), zero)
+        p = Pool2DParams(v, channels, limits.lo, limits.hi)
+        x = rng.integers(-128, 128, (4, *size, channels)).astype(np.int8)
+        got = np.stack([getattr(kernels, f"{op}_s8")(p, image) for image in x])
+        assert_equal(Judge(single(op, ends, options)).run(x), got, f"{op} {p} {activation}")
+
+
+def awkward_scales(rng: np.random.Generator, turn: int) -> tuple[np.float32, np.float32]:
+    """Pairs whose ratio puts some code within a few float32 steps of a tie, where the multiplier's last bits decide."""
+    sx = random_scale(rng)
+    if turn % 3 == 0:
+        return sx, np.float32(sx * 2.0 ** rng.uniform(-6, 6))
+    return sx, np.float32(float(sx) * int(rng.integers(1, 256)) / (int(rng.integers(0, 120)) + 0.5))
+
+
+@pytest.mark.parametrize("op", ["quantize", "relu", "relu6", "relu_n1_to_1"])
+def test_requantize(op):
+    activation = Activation.NONE if op == "quantize" else Activation(op)
+    rng = np.random.default_rng(SEED)
+    for turn in range(300):
+        (sx, sy), zx, zy = awkward_scales(rng, turn), ZEROS[turn % 5], ZEROS[turn // 5 % 5]
+        r = (requantize_rescale if op == "quantize" else relu_rescale)(sx, sy)
+        p = RequantizeParams(256, zx, r, output_range(activation, sy, zy))
+        want = Judge(single(op, [tensor((1, 256), sx, zx), tensor((1, 256), sy, zy)])).run(EVERYTHING)
+        assert_equal(want, kernels.requantize_s8(p, EVERYTHING), f"{op} {sx!r} {zx} -> {sy!r} {zy}")
+        assert_equal(want, reference.requantize_s8(p, EVERYTHING), f"oracle of {op} {sx!r} {zx} -> {sy!r} {zy}")
+
+
+def test_softmax():
+    rng = np.random.default_rng(SEED)
+    for turn in range(150):
+        size = int(rng.integers(1, 60)) if turn % 10 else int(rng.integers(200, 1500))
+        # The reference aborts where a row's exponentials sum to 512 or more.
+        scale = np.float32(2.0 ** rng.uniform(-12 if size < 512 else -3, 3))
+        beta = np.float32((1.0, 1.0, 0.37, 2.5)[turn % 4])
+        graph = single(
+            "softmax", [tensor((1, size), scale, ZEROS[turn % 5]), tensor((1, size), 1 / 256, -128)], SoftmaxOptions(beta)
+        )
+        x = rng.integers(-128, 128, (20, size)).astype(np.int8)
+        want = Judge(graph).run(x)
+        what = f"softmax size={size} scale={scale!r} beta={beta!r}"
+        p = softmax_params(scale, beta, rows=20, size=size)
+        assert_equal(want, kernels.softmax_s8(p, x), what)
+        assert_equal(want, reference.softmax_s8(x, scale, beta), f"oracle of {what}")
+
+
+def test_argmax():
+    rng = np.random.default_rng(SEED)
+    for size in (1, 2, 10, 300):
+        axis = tensor((), dtype="int32", data=np.array(1, np.int32))
+        graph = single("argmax", [tensor((1, size), 0.1, 3), axis, tensor((1,), dtype="int32")])
+        x = rng.integers(-4, 4, (30, size)).astype(np.int8)
+        assert_equal(Judge(graph).run(x), kernels.argmax_s8(ArgmaxParams(30, size), x), f"argmax size={size}")
+
+
+def test_quantize_and_dequantize():
+    rng = np.random.default_rng(SEED)
+    for turn in range(40):
+        scale, zero = random_scale(rng), ZEROS[turn % 5]
+        p = QuantizeParams(256, scale, zero)
+        q, f = tensor((1, 256), scale, zero), tensor((1, 256), dtype="float32")
+        want = Judge(single("dequantize", [q, f])).run(EVERYTHING)
+        got = kernels.dequantize_s8_f32(p, EVERYTHING)
+        assert_equal(want.view(np.uint32), got.view(np.uint32), f"dequantize {scale!r} {zero}")
+        halves = (np.arange(-128, 128) + np.float32(0.5)) * scale
+        for x in (halves, np.nextafter(halves, np.float32(0)), rng.uniform(-200, 200, 256) * scale):
+            x32 = x.astype(np.float32)
+            want = Judge(single("quantize", [f, q])).run(x32)
+            assert_equal(want, kernels.quantize_f32_s8(p, x32), f"quantize {scale!r} {zero}")
+
+
+def test_litert_gives_the_same_bytes():
+    rng = np.random.default_rng(SEED)
+    models = [(what, graph, x) for what, graph, _, _, _, x in dense_models(12)]
+    models += [(m[0], m[1], m[5]) for m in (conv_model(turn, rng) for turn in range(13))]
+    ends = tensor((1, 10), 0.2, 5), tensor((1, 10), 1 / 256, -128)
+    models.append(("softmax", single("softmax", ends, SoftmaxOptions()), rng.integers(-128, 128, (50, 10)).astype(np.int8)))
+    pair = tensor((1, 256), 0.01, 5), tensor((1, 256), 0.037, -7)
+    models += [(op, single(op, pair, NoOptions()), EVERYTHING) for op in ("quantize", "relu", "relu6")]
+    for what, graph, x in models:
+        content = to_tflite(graph)
+        other = LiteRT(model_content=content, experimental_op_resolver_type=LiteRTResolver.BUILTIN_REF)
+        other.allocate_tensors()
+        want = Judge(content).run(x)
+        for row, expected in zip(x.reshape(-1, *graph.tensors[0].shape), want, strict=True):
+            other.set_tensor(other.get_input_details()[0]["index"], row)
+            other.invoke()
+            assert_equal(expected, other.get_tensor(other.get_output_details()[0]["index"]), f"LiteRT: {what}")
