@@ -1,1 +1,35 @@
 """Talking to a board, or to the simulated chip, that runs this project's firmware."""
+
+from enginekit.device.client import Client, Port
+from enginekit.device.ports import candidates, connect
+from enginekit.device.protocol import (
+    Batch,
+    Card,
+    DeviceError,
+    ModelMismatchError,
+    NoAnswerError,
+    ProtocolError,
+    Reply,
+    RequestError,
+    Selftest,
+    Stats,
+    TensorCard,
+)
+
+__all__ = [
+    "Batch",
+    "Card",
+    "Client",
+    "DeviceError",
+    "ModelMismatchError",
+    "NoAnswerError",
+    "Port",
+    "ProtocolError",
+    "Reply",
+    "RequestError",
+    "Selftest",
+    "Stats",
+    "TensorCard",
+    "candidates",
+    "connect",
+]
