@@ -61,12 +61,14 @@ class Emitted:
         traces = []
         hook_type = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
         hook = hook_type(lambda _: traces.append(self.arena.copy()))
-        ctypes.c_void_p.in_dll(self.library, "hook").value = ctypes.cast(hook, ctypes.c_void_p).value
+        pointer = ctypes.c_void_p.in_dll(self.library, "hook")
+        pointer.value = ctypes.cast(hook, ctypes.c_void_p).value
         self.arena[:] = 0xA5
         start = self.model.program.input_offsets[0]
         data = np.ascontiguousarray(x).view(np.uint8).ravel()
         self.arena[start : start + data.size] = data
         self.library[f"{self.name}_run"](self.arena.ctypes.data_as(ctypes.c_void_p))
+        pointer.value = None
         return self.read(self.model.program.output_offsets[0], self.model.output), traces
 
     def read(self, offset, tensor, arena=None):

@@ -14,7 +14,7 @@ from engine.graph import (
     SoftmaxOptions,
     Tensor,
 )
-from enginekit.shapes import window_outputs
+from engine.window import slide
 
 INT8, INT32, FLOAT32 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.float32)
 
@@ -66,13 +66,13 @@ class Chain:
 
     def conv(self, out, kernel, stride=1, *, dilation=1, padding=Padding.VALID, activation=Activation.NONE, zero=5):
         w, bias, scale = self.weights(out, kernel, kernel, self.shape[2])
-        size = [window_outputs(n, kernel, stride, dilation, padding) for n in self.shape[:2]]
+        size = [slide(n, kernel, stride, dilation, padding)[0] for n in self.shape[:2]]
         options = Conv2DOptions(stride, stride, dilation, dilation, padding, activation)
         return self.call("conv2d", (w, bias), self.activation((*size, out), scale, zero), options)
 
     def pool(self, op, kernel, stride=None, padding=Padding.VALID):
         stride = stride or kernel
-        size = [window_outputs(n, kernel, stride, 1, padding) for n in self.shape[:2]]
+        size = [slide(n, kernel, stride, 1, padding)[0] for n in self.shape[:2]]
         return self.call(
             op, (), self.activation((*size, self.shape[2])), Pool2DOptions(kernel, kernel, stride, stride, padding)
         )
