@@ -10,8 +10,11 @@
 
 #include "eng/flash.h"
 #include "eng/infer_s8.h"
+#include "eng/math_f32.h"
 #include "eng/model.h"
 #include "eng/quant.h"
+#include "eng/random.h"
+#include "eng/train_f32.h"
 #include "eng/types.h"
 #include "eng/window.h"
 

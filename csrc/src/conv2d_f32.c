@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eng/train_f32.h"
+
+#include <string.h>
+
+static size_t patch_size(const eng_conv2d_f32_params *p)
+{
+    return (size_t)p->window.kernel_h * p->window.kernel_w * p->in_c;
+}
+
+static size_t image_size(const eng_conv2d_f32_params *p)
+{
+    return (size_t)p->window.in_h * p->window.in_w * p->in_c;
+}
+
+/* Pixel that a tap reads, less than 0 or at least the image's size if outside: fits, since (kernel - 1) * dilation < 2^16
+ * and position * stride < 2^17. */
+static int32_t source(uint16_t position, uint16_t stride, uint16_t tap, uint16_t dilation, uint16_t pad)
+{
+    return (int32_t)((uint32_t)position * stride + (uint32_t)tap * dilation) - (int32_t)pad;
+}
+
+/* A row of a kernel at position q copied from a row of the image, zeros outside. */
+static void gather_border(const eng_conv2d_f32_params *p, const float *x_row, uint16_t q, float *patch)
+{
+    const eng_window *win = &p->window;
+    for (uint16_t j = 0; j < win->kernel_w; ++j) {
+        const int32_t column = source(q, win->stride_w, j, win->dilation_w, win->pad_left);
+        if (column >= 0 && column < (int32_t)win->in_w) {
+            memcpy(patch, x_row + (size_t)column * p->in_c, p->in_c * sizeof *patch);
+        } else {
+            memset(patch, 0, p->in_c * sizeof *patch);
+        }
+        patch += p->in_c;
+    }
+}
+
+/* The same for positions first to end, all of whose taps are inside; position is the innermost loop since the copies of
+ * one position are short. */
+static void gather_inside(const eng_conv2d_f32_params *p, const float *x_row, uint16_t first, uint16_t end,
+                          float *restrict patches)
+{
+    const eng_window *win = &p->window;
+    const size_t patch = patch_size(p);
+    const size_t stride = (size_t)win->stride_w * p->in_c;
+    for (uint16_t j = 0; j < win->kernel_w; ++j) {
+        const float *x = x_row + (size_t)source(first, win->stride_w, j, win->dilation_w, win->pad_left) * p->in_c;
+        for (uint16_t c = 0; c < p->in_c; ++c) {
+            float *to = patches++ + first * patch;
+            for (uint16_t q = 0; q < end - first; ++q) {
+                to[q * patch] = x[q * stride + c];
+            }
+        }
+    }
+}
+
+/* First position whose taps are all at column 0 or more, and first beyond it with a tap past the image. */
+static void positions_inside(const eng_window *win, uint16_t *first, uint16_t *end)
+{
+    uint16_t q = 0;
+    while (q < win->out_w && source(q, win->stride_w, 0, 1, win->pad_left) < 0) {
+        ++q;
+    }
+    *first = q;
+    const uint16_t last_tap = (uint16_t)(win->kernel_w - 1);
+    while (q < win->out_w && source(q, win->stride_w, last_tap, win->dilation_w, win->pad_left) < (int32_t)win->in_w) {
+        ++q;
+    }
+    *end = q;
+}
+
+/* patches [out_w][kernel_h][kernel_w][in_c] of output row r. */
+static void gather_row(const eng_conv2d_f32_params *p, const float *x, uint16_t r, float *patches)
+{
+    const eng_window *win = &p->window;
+    const size_t taps = (size_t)win->kernel_w * p->in_c;
+    const size_t patch = patch_size(p);
+    uint16_t first, end;
+    positions_inside(win, &first, &end);
+    for (uint16_t i = 0; i < win->kernel_h; ++i) {
+        const int32_t row = source(r, win->stride_h, i, win->dilation_h, win->pad_top);
+        const int outside = row < 0 || row >= (int32_t)win->in_h;
+        const float *x_row = outside ? x : x + (size_t)row * win->in_w * p->in_c;
+        for (uint16_t q = 0; outside && q < win->out_w; ++q) {
+            memset(patches + q * patch, 0, taps * sizeof *patches);
+        }
+        for (uint16_t q = 0; !outside && q < first; ++q) {
+            gather_border(p, x_row, q, patches + q * patch);
+        }
+        for (uint16_t q = end; !outside && q < win->out_w; ++q) {
+            gather_border(p, x_row, q, patches + q * patch);
+        }
+        if (!outside && first < end) {
+            gather_inside(p, x_row, first, end, patches);
+        }
+        patches += taps;
+    }
+}
+
+/* The reverse for gradients: adds a row of a patch to the pixels that it came from. */
+static void scatter_taps(const eng_conv2d_f32_params *p, const float *patch, uint16_t q, float *restrict dx_row)
+{
+    const eng_window *win = &p->window;
+    for (uint16_t j = 0; j < win->kernel_w; ++j) {
+        const int32_t column = source(q, win->stride_w, j, win->dilation_w, win->pad_left);
+        if (column >= 0 && column < (int32_t)win->in_w) {
+            float *dx = dx_row + (size_t)column * p->in_c;
+            for (uint16_t c = 0; c < p->in_c; ++c) {
+                dx[c] += patch[c];
+            }
+        }
+        patch += p->in_c;
+    }
+}
+
+static void scatter_row(const eng_conv2d_f32_params *p, const float *patches, uint16_t r, float *dx)
+{
+    const eng_window *win = &p->window;
+    const size_t taps = (size_t)win->kernel_w * p->in_c;
+    for (uint16_t q = 0; q < win->out_w; ++q) {
+        for (uint16_t i = 0; i < win->kernel_h; ++i) {
+            const int32_t row = source(r, win->stride_h, i, win->dilation_h, win->pad_top);
+            if (row >= 0 && row < (int32_t)win->in_h) {
+                scatter_taps(p, patches, q, dx + (size_t)row * win->in_w * p->in_c);
+            }
+            patches += taps;
+        }
+    }
+}
+
+size_t eng_conv2d_f32_scratch(const eng_conv2d_f32_params *p)
+{
+    return ((size_t)p->out_c + p->window.out_w) * patch_size(p) * sizeof(float);
+}
+
+void eng_conv2d_f32(const eng_conv2d_f32_params *p, const float *x, const float *w, const float *bias, float *y, float *scratch)
+{
+    const eng_window *win = &p->window;
+    const size_t patch = patch_size(p);
+    const eng_matrix_size w_size = {.rows = p->out_c, .cols = patch};
+    const eng_matrix_size row_size = {.rows = win->out_w, .cols = p->out_c};
+    const eng_matmul_f32_params product = {
+        .rows = win->out_w,
+        .cols = p->out_c,
+        .steps = patch,
+        .a_row = patch,
+        .a_step = 1,
+        .b_step = p->out_c,
+        .c_row = p->out_c,
+    };
+    float *patches = scratch + patch * p->out_c;
+    eng_transpose_f32(&w_size, w, scratch);
+    for (size_t b = 0; b < p->batch; ++b) {
+        for (uint16_t r = 0; r < win->out_h; ++r) {
+            gather_row(p, x, r, patches);
+            eng_broadcast_f32(&row_size, bias, y);
+            eng_matmul_f32(&product, patches, scratch, y);
+            y += row_size.rows * row_size.cols;
+        }
+        x += image_size(p);
+    }
+}
+
+size_t eng_conv2d_f32_backward_scratch(const eng_conv2d_f32_params *p)
+{
+    return 2 * (size_t)p->window.out_w * patch_size(p) * sizeof(float);
+}
+
+/* dw and dbias from one output row and its patches. */
+static void row_backward_weights(const eng_conv2d_f32_params *p, const float *patches, const float *dy, float *dw, float *dbias)
+{
+    const eng_matrix_size dy_size = {.rows = p->window.out_w, .cols = p->out_c};
+    const size_t patch = patch_size(p);
+    const eng_matmul_f32_params product = {
+        .rows = p->out_c,
+        .cols = patch,
+        .steps = p->window.out_w,
+        .a_row = 1,
+        .a_step = p->out_c,
+        .b_step = patch,
+        .c_row = patch,
+    };
+    eng_sum_rows_f32(&dy_size, dy, dbias);
+    eng_matmul_f32(&product, dy, patches, dw);
+}
+
+/* Gradients of the patches of one output row: dy [out_w][out_c] times w. */
+static void row_backward_patches(const eng_conv2d_f32_params *p, const float *w, const float *dy, float *dpatches)
+{
+    const size_t patch = patch_size(p);
+    const eng_matmul_f32_params product = {
+        .rows = p->window.out_w,
+        .cols = patch,
+        .steps = p->out_c,
+        .a_row = p->out_c,
+        .a_step = 1,
+        .b_step = patch,
+        .c_row = patch,
+    };
+    memset(dpatches, 0, product.rows * product.cols * sizeof *dpatches);
+    eng_matmul_f32(&product, dy, w, dpatches);
+}
+
+void eng_conv2d_f32_backward(const eng_conv2d_f32_params *p, const float *x, const float *w, const float *dy, float *dw,
+                             float *dbias, float *dx, float *scratch)
+{
+    const eng_window *win = &p->window;
+    float *dpatches = scratch + win->out_w * patch_size(p);
+    if (dx) {
+        memset(dx, 0, p->batch * image_size(p) * sizeof *dx);
+    }
+    for (size_t b = 0; b < p->batch; ++b) {
+        for (uint16_t r = 0; r < win->out_h; ++r) {
+            gather_row(p, x, r, scratch);
+            row_backward_weights(p, scratch, dy, dw, dbias);
+            if (dx) {
+                row_backward_patches(p, w, dy, dpatches);
+                scatter_row(p, dpatches, r, dx);
+            }
+            dy += (size_t)win->out_w * p->out_c;
+        }
+        x += image_size(p);
+        dx = dx ? dx + image_size(p) : dx;
+    }
+}
