@@ -21,3 +21,7 @@ class QuantError(EngineError):
 
 class DoesNotFitError(EngineError):
     """A model needs more flash, RAM or time than the target has; says by how many bytes or milliseconds."""
+
+
+class DivergedError(EngineError):
+    """Training produced NaN or infinity; says in which epoch, batch and layer."""
