@@ -1,0 +1,40 @@
+"""Train small float networks with the core's own kernels, ready to be quantized.
+
+>>> import numpy as np
+>>> from engine import training
+>>> x = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
+>>> y = np.array([0, 1, 1, 0])
+>>> net = training.Sequential((2,), [training.Dense(8, activation="relu"), training.Dense(2)], seed=1)
+>>> history = net.fit(x, y, optimizer=training.Adam(0.05), epochs=100, batch_size=4)
+>>> net.evaluate(x, y).accuracy
+1.0
+"""
+
+from engine.training.fitting import History, Metrics
+from engine.training.layers import AveragePool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Relu, Softmax
+from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy
+from engine.training.optimizers import SGD, Adam, Optimizer
+from engine.training.sequential import Sequential, from_network
+from engine.training.storage import load
+
+__all__ = [
+    "MSE",
+    "SGD",
+    "Adam",
+    "AveragePool2D",
+    "Conv2D",
+    "Dense",
+    "Flatten",
+    "History",
+    "Layer",
+    "Loss",
+    "MaxPool2D",
+    "Metrics",
+    "Optimizer",
+    "Relu",
+    "Sequential",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "from_network",
+    "load",
+]

@@ -1,0 +1,189 @@
+"""The training loop: batches, epochs, history, interruption, divergence."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import kernels_f32
+from engine.errors import DivergedError
+from engine.training.losses import Loss
+from engine.training.optimizers import Optimizer
+from engine.training.progress import Progress
+
+if TYPE_CHECKING:
+    from engine.training.sequential import Sequential
+
+#: Odd, and other than the step inside eng_rng_seed, so that epochs do not share parts of their states.
+EPOCH_STEP = 0x85EBCA77
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What :meth:`Sequential.evaluate` measures: mean loss, and accuracy in ``[0, 1]`` or None for regression."""
+
+    loss: float
+    accuracy: float | None
+
+
+@dataclass
+class History:
+    """One entry a finished epoch.
+
+    Parameters
+    ----------
+    loss, accuracy : list of float
+        Means over the epoch's batches, each as it was before its update; accuracy is empty for regression.
+    validation_loss, validation_accuracy : list of float
+        After the epoch; empty without validation data (accuracy: or for regression).
+    seconds : list of float
+        Wall-clock time of each epoch, validation included.
+    interrupted : bool
+        Whether Ctrl-C ended the fit; the network then has the weights of the last finished batch.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+    def add(self, train: Metrics, validation: Metrics | None, seconds: float) -> None:
+        """Append one epoch."""
+        self.loss.append(train.loss)
+        self.seconds.append(seconds)
+        if train.accuracy is not None:
+            self.accuracy.append(train.accuracy)
+        if validation is not None:
+            self.validation_loss.append(validation.loss)
+            if validation.accuracy is not None:
+                self.validation_accuracy.append(validation.accuracy)
+
+
+def sample_order(seed: int, epoch: int, count: int) -> NDArray[np.uint32]:
+    """Return the order of `count` samples in an epoch (counted from 0 over the network's life), the same on every machine."""
+    order = np.arange(count, dtype=np.uint32)
+    kernels_f32.shuffle_u32(kernels_f32.rng_seed((seed + EPOCH_STEP * epoch) % 2**32), order)
+    return order
+
+
+class Tally:
+    """Running mean of loss and accuracy, in float64: for reports alone."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.correct: int | None = 0
+        self.loss = 0.0
+
+    def add(self, losses: NDArray[np.float32], correct: int | None) -> None:
+        """Count one batch."""
+        self.count += len(losses)
+        self.loss += float(losses.sum(dtype=np.float64))
+        self.correct = None if correct is None or self.correct is None else self.correct + correct
+
+    def metrics(self) -> Metrics:
+        """Return the means so far."""
+        return Metrics(self.loss / self.count, None if self.correct is None else self.correct / self.count)
+
+
+class Interruption:
+    """Turns the first Ctrl-C into a flag, so that no update is cut in half; the second raises KeyboardInterrupt.
+
+    Only in the main thread, and only in place of Python's own handler.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._installed = False
+
+    def __enter__(self) -> Interruption:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._request)
+            self._installed = True
+        return self
+
+    def _request(self, signum: int, frame: FrameType | None) -> None:
+        if self.requested:
+            signal.default_int_handler(signum, frame)
+        self.requested = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Checked arguments of one fit; `y` and `validation` as the loss's kernel wants them."""
+
+    x: NDArray[np.float32]
+    y: NDArray[Any]
+    loss: Loss
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    validation: tuple[NDArray[np.float32], NDArray[Any]] | None
+    seed: int
+    progress: bool
+
+
+def run(net: Sequential, job: Job) -> History:
+    """Train `net` in place."""
+    history = History()
+    batches = -(-len(job.x) // job.batch_size)
+    with Interruption() as interruption, Progress(enabled=job.progress, epochs=job.epochs, batches=batches) as bar:
+        try:
+            for epoch in range(1, job.epochs + 1):
+                start = time.perf_counter()
+                train = _epoch(net, job, epoch, interruption, bar)
+                if train is None:
+                    break
+                validation = net._measure(*job.validation, job.loss, job.batch_size) if job.validation else None
+                history.add(train, validation, time.perf_counter() - start)
+        except KeyboardInterrupt:
+            interruption.requested = True
+    history.interrupted = interruption.requested and len(history.loss) < job.epochs
+    return history
+
+
+def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, bar: Progress) -> Metrics | None:
+    """Train one epoch; None if it was interrupted."""
+    order = sample_order(job.seed, net.epochs, len(job.x))
+    tally = Tally()
+    for batch, start in enumerate(range(0, len(order), job.batch_size), 1):
+        if interruption.requested:
+            return None
+        index = order[start : start + job.batch_size]
+        x, y = net._gather(job.x, index), job.y[index]
+        losses, correct = net._train_batch(x, y, job.loss, job.optimizer)
+        if not np.isfinite(losses).all():
+            raise DivergedError(_diagnosis(net, x, f"epoch {epoch}, batch {batch}"))
+        tally.add(losses, correct)
+        figures = tally.metrics()
+        bar.advance(epoch, {"loss": figures.loss, "accuracy": figures.accuracy})
+    if not all(np.isfinite(w).all() for w in net.parameters.values()):
+        raise DivergedError(_diagnosis(net, x, f"end of epoch {epoch}"))
+    net.epochs += 1
+    return tally.metrics()
+
+
+def _diagnosis(net: Sequential, x: NDArray[np.float32], where: str) -> str:
+    """Name the first layer whose weights or outputs are not finite."""
+    advice = "lower the learning rate, or check the scale of x and y"
+    for operation in net.operations:
+        for name, parameter in operation.parameters.items():
+            if not np.isfinite(parameter).all():
+                return f"{where}: training diverged: {name} of layer {operation.name} holds NaN or infinity; {advice}"
+        x = operation.forward(x)
+        if not np.isfinite(x).all():
+            return f"{where}: training diverged: the output of layer {operation.name} holds NaN or infinity; {advice}"
+    return f"{where}: training diverged: the loss is NaN or infinite; {advice}"

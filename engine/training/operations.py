@@ -1,0 +1,297 @@
+"""Layers at work: parameters, gradients and buffers around the kernels. One class a kernel."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import kernels_f32 as kernels
+from engine.graph import Activation, Padding
+from engine.program import Window
+from engine.training import layers
+from engine.window import blind_position, slide
+
+Array = NDArray[np.float32]
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+
+LIMITS = {Activation.RELU: math.inf, Activation.RELU6: 6.0}
+
+
+class Operation:
+    """One layer with its state.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the network.
+    layer : Layer
+        What it computes.
+    x_shape : tuple of int
+        Shape of its input, without batch.
+    """
+
+    def __init__(self, name: str, layer: layers.Layer, x_shape: Shape) -> None:
+        self.name = name
+        self.layer = layer
+        self.x_shape = x_shape
+        self.y_shape: Shape = x_shape
+        self.parameters: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+        self._buffers: dict[str, NDArray[Any]] = {}
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        """Shapes of the parameters, in order."""
+        return {}
+
+    def initialize(self, rng: NDArray[np.uint32]) -> None:
+        """Make the parameters, drawing from the generator `rng`."""
+
+    def assign(self, parameters: dict[str, Array]) -> None:
+        """Take over parameters; their shapes have been checked."""
+        self.parameters = parameters
+        self.gradients = {name: np.zeros_like(array) for name, array in parameters.items()}
+
+    def forward(self, x: Array) -> Array:
+        """Compute the output into a buffer that the next call overwrites."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        """Add to the gradients; return the gradient of the last forward's input, if needed. May overwrite `dy`."""
+        raise NotImplementedError
+
+    def _buffer(self, name: str, batch: int, shape: Shape, dtype: type = np.float32) -> NDArray[Any]:
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < batch:
+            buffer = self._buffers[name] = np.empty((batch, *shape), dtype)
+        return buffer[:batch]
+
+    def release(self) -> None:
+        """Free the buffers."""
+        self._buffers.clear()
+
+
+class _Weighted(Operation):
+    """What dense and convolution share: weights, bias, fused ReLU."""
+
+    activation: Activation
+    _x: Array
+    _y: Array
+
+    def initialize(self, rng: NDArray[np.uint32]) -> None:
+        shape = self.parameter_shapes()["w"]
+        taps = math.prod(shape[1:-1])
+        fan_in, fan_out = taps * shape[-1], taps * shape[0]
+        w = np.empty(shape, np.float32)
+        method, distribution = cast("str", cast("Any", self.layer).init).split("_")
+        fans = (fan_in,) if method == "he" else (fan_in, fan_out)
+        if distribution == "uniform":
+            kernels.init_uniform_f32(rng, getattr(kernels, f"{method}_limit_f32")(*fans), w)
+        else:
+            kernels.init_normal_f32(rng, getattr(kernels, f"{method}_deviation_f32")(*fans), w)
+        self.assign({"w": w, "bias": np.zeros(shape[0], np.float32)})
+
+    def _activate(self, x: Array, y: Array) -> Array:
+        self._x, self._y = x, y
+        if self.activation in LIMITS:
+            kernels.relu_f32(y, limit=LIMITS[self.activation], out=y)
+        return y
+
+    def _deactivate(self, dy: Array) -> Array:
+        if self.activation in LIMITS:
+            kernels.relu_f32_backward(self._y, dy, limit=LIMITS[self.activation], dx=dy)
+        return dy
+
+
+class _Dense(_Weighted):
+    """Dense layer with fused ReLU."""
+
+    def __init__(self, name: str, layer: layers.Dense, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        if len(x_shape) != 1:
+            raise ValueError(f"layer {name}: Dense takes a vector, not {x_shape}; put Flatten() before it")
+        if x_shape[0] > 65535:
+            raise ValueError(f"layer {name}: Dense takes at most 65535 inputs, not {x_shape[0]}; pool or stride before it")
+        self.activation = cast("Activation", layer.activation)
+        self.y_shape = (layer.units,)
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        return {"w": (*self.y_shape, *self.x_shape), "bias": self.y_shape}
+
+    def forward(self, x: Array) -> Array:
+        y = kernels.dense_f32(x, self.parameters["w"], self.parameters["bias"], out=self._buffer("y", len(x), self.y_shape))
+        return self._activate(x, y)
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        dx = self._buffer("dx", len(dy), self.x_shape) if needs_dx else None
+        w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
+        kernels.dense_f32_backward(self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
+        return dx
+
+
+def _window(name: str, layer: layers.Conv2D | layers.Pool2D, x_shape: Shape) -> Window:
+    """Window of a convolution or pool over an image, refused if it does not fit."""
+    if len(x_shape) != 3:
+        raise ValueError(f"layer {name}: takes an image (height, width, channels), not {x_shape}")
+    if max(x_shape) > 65535:
+        raise ValueError(f"layer {name}: image {x_shape} is too large; at most 65535 in each dimension")
+    kernel, stride = cast("Pair", layer.kernel), cast("Pair", layer.stride)
+    dilation = cast("Pair", layer.dilation) if isinstance(layer, layers.Conv2D) else (1, 1)
+    padding = cast("Padding", layer.padding)
+    (out_h, top), (out_w, left) = (
+        slide(size, kernel[i], stride[i], dilation[i], padding) for i, size in enumerate(x_shape[:2])
+    )
+    spans = [(taps - 1) * step + 1 for taps, step in zip(kernel, dilation, strict=True)]
+    taps = f"kernel of {spans[0]}x{spans[1]} pixels"
+    image = f"the image, {x_shape[0]}x{x_shape[1]}"
+    if out_h < 1 or out_w < 1:
+        raise ValueError(f"layer {name}: {taps} is larger than {image}; use a smaller kernel or dilation, or padding='same'")
+    if max(spans) > 65536:
+        raise ValueError(f"layer {name}: {taps} is too large; at most 65536")
+    window = Window(x_shape[0], x_shape[1], out_h, out_w, *kernel, *stride, *dilation, top, left)
+    if blind_position(window):
+        raise ValueError(f"layer {name}: at some positions the {taps} sees padding alone on {image}; use a smaller dilation")
+    return window
+
+
+class _Conv2D(_Weighted):
+    """Convolution with fused ReLU."""
+
+    def __init__(self, name: str, layer: layers.Conv2D, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        self.window = _window(name, layer, x_shape)
+        self.activation = cast("Activation", layer.activation)
+        self.y_shape = (self.window.out_h, self.window.out_w, layer.filters)
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        return {"w": (self.y_shape[2], self.window.kernel_h, self.window.kernel_w, self.x_shape[2]), "bias": self.y_shape[2:]}
+
+    def forward(self, x: Array) -> Array:
+        w, bias = self.parameters["w"], self.parameters["bias"]
+        y = kernels.conv2d_f32(self.window, x, w, bias, out=self._buffer("y", len(x), self.y_shape))
+        return self._activate(x, y)
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        dx = self._buffer("dx", len(dy), self.x_shape) if needs_dx else None
+        w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
+        kernels.conv2d_f32_backward(self.window, self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
+        return dx
+
+
+class _Pool2D(Operation):
+    def __init__(self, name: str, layer: layers.Pool2D, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        self.window = _window(name, layer, x_shape)
+        self.y_shape = (self.window.out_h, self.window.out_w, x_shape[2])
+
+
+class _MaxPool2D(_Pool2D):
+    """Max pool; remembers where the maxima were."""
+
+    _index: NDArray[np.uint32]
+
+    def forward(self, x: Array) -> Array:
+        y, index = self._buffer("y", len(x), self.y_shape), self._buffer("index", len(x), self.y_shape, np.uint32)
+        y, self._index = kernels.max_pool2d_f32(self.window, x, out=y, index=index)
+        return y
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        if not needs_dx:
+            return None
+        return kernels.max_pool2d_f32_backward(self.window, self._index, dy, dx=self._buffer("dx", len(dy), self.x_shape))
+
+
+class _AveragePool2D(_Pool2D):
+    """Average pool."""
+
+    def forward(self, x: Array) -> Array:
+        return kernels.average_pool2d_f32(self.window, x, out=self._buffer("y", len(x), self.y_shape))
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        if not needs_dx:
+            return None
+        return kernels.average_pool2d_f32_backward(self.window, dy, dx=self._buffer("dx", len(dy), self.x_shape))
+
+
+class _Flatten(Operation):
+    """Another view of the same numbers."""
+
+    def __init__(self, name: str, layer: layers.Flatten, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        self.y_shape = (math.prod(x_shape),)
+
+    def forward(self, x: Array) -> Array:
+        return x.reshape(len(x), -1)
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        return dy.reshape(len(dy), *self.x_shape) if needs_dx else None
+
+
+class _Relu(Operation):
+    """ReLU of its own."""
+
+    _y: Array
+
+    def __init__(self, name: str, layer: layers.Relu, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        self.limit = math.inf if layer.max_value is None else layer.max_value
+
+    def forward(self, x: Array) -> Array:
+        self._y = kernels.relu_f32(x, limit=self.limit, out=self._buffer("y", len(x), self.y_shape))
+        return self._y
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        return kernels.relu_f32_backward(self._y, dy, limit=self.limit, dx=dy) if needs_dx else None
+
+
+class _Softmax(Operation):
+    """Softmax over the last dimension."""
+
+    _y: Array
+
+    def forward(self, x: Array) -> Array:
+        self._y = kernels.softmax_f32(x, out=self._buffer("y", len(x), self.y_shape))
+        return self._y
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        return kernels.softmax_f32_backward(self._y, dy, dx=dy) if needs_dx else None
+
+
+OPERATIONS: dict[type[layers.Layer], Any] = {
+    layers.Dense: _Dense,
+    layers.Conv2D: _Conv2D,
+    layers.MaxPool2D: _MaxPool2D,
+    layers.AveragePool2D: _AveragePool2D,
+    layers.Flatten: _Flatten,
+    layers.Relu: _Relu,
+    layers.Softmax: _Softmax,
+}
+
+#: Stems of automatic names, ``conv2d``, ``conv2d_1``, ... as Keras gives them.
+STEMS = {
+    layers.Dense: "dense",
+    layers.Conv2D: "conv2d",
+    layers.MaxPool2D: "max_pool2d",
+    layers.AveragePool2D: "average_pool2d",
+    layers.Flatten: "flatten",
+    layers.Relu: "relu",
+    layers.Softmax: "softmax",
+}
+
+
+def build(input_shape: Shape, chain: tuple[layers.Layer, ...], names: tuple[str, ...] | None = None) -> list[Operation]:
+    """Make the operations of a chain of layers, without parameters; names are automatic unless given."""
+    shape = input_shape
+    operations: list[Operation] = []
+    counts: dict[str, int] = {}
+    for i, layer in enumerate(chain):
+        stem = STEMS[type(layer)]
+        counts[stem] = counts.get(stem, -1) + 1
+        automatic = f"{stem}_{counts[stem]}" if counts[stem] else stem
+        operation: Operation = OPERATIONS[type(layer)](names[i] if names else automatic, layer, shape)
+        operations.append(operation)
+        shape = operation.y_shape
+    return operations

@@ -1,0 +1,132 @@
+"""Networks in files: a NumPy .npz archive with a JSON header, no pickles."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import FormatError
+from engine.training.conversion import assign
+from engine.training.layers import KINDS, Layer
+from engine.training.optimizers import OPTIMIZERS, Optimizer
+from engine.training.sequential import Sequential
+
+Array = NDArray[np.float32]
+
+FORMAT = "engine.training"
+VERSION = 1
+
+
+def _fields(item: Layer | Optimizer) -> dict[str, Any]:
+    values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}  # type: ignore[arg-type]
+    return {"kind": type(item).__name__} | {k: v.value if isinstance(v, Enum) else v for k, v in values.items()}
+
+
+def save(net: Sequential, path: Path) -> None:
+    """Write `net`, replacing `path` only when all is written."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": net.name,
+        "input_shape": net.input_shape,
+        "seed": net.seed,
+        "epochs": net.epochs,
+        "steps": net.steps,
+        "layers": [_fields(layer) for layer in net.layers],
+        "names": [operation.name for operation in net.operations],
+        "optimizer": None if net.optimizer is None else _fields(net.optimizer),
+    }
+    arrays: dict[str, NDArray[Any]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    arrays |= {f"parameter/{name}": array for name, array in net.parameters.items()}
+    for name, slots in net.optimizer_state.items():
+        arrays |= {f"state/{slot}/{name}": array for slot, array in slots.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> Sequential:
+    """Read a network that :meth:`Sequential.save` wrote, with its optimizer's state: training goes on bit for bit.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    engine.errors.FormatError
+        If the file is truncated, garbled, of another kind or of a newer version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise FormatError(f"{path}: not an archive of {FORMAT}")
+            arrays = {name: archive[name] for name in archive.files}
+        return _restore(arrays)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise FormatError(f"{path}: damaged, or not written by Sequential.save: {error}") from error
+
+
+def _restore(arrays: dict[str, NDArray[Any]]) -> Sequential:
+    header = _header(arrays)
+    layers = [_make(entry, KINDS) for entry in header["layers"]]
+    names = tuple(map(str, header["names"]))
+    if len(names) != len(layers) or len(set(names)) != len(names):
+        raise FormatError("names of layers are missing or not unique")
+    net = Sequential._restore(tuple(header["input_shape"]), layers, names, header["seed"], str(header["name"]))
+    shapes = [operation.parameter_shapes() for operation in net.operations]
+    parameters = [
+        {key: _take(arrays, f"parameter/{name}/{key}", shape) for key, shape in entry.items()}
+        for name, entry in zip(names, shapes, strict=True)
+    ]
+    assign(net.operations, parameters)
+    net.epochs, net.steps = int(header["epochs"]), int(header["steps"])
+    if header["optimizer"] is not None:
+        net.optimizer = _make(header["optimizer"], OPTIMIZERS)
+        net.optimizer_state = {
+            name: {slot: _take(arrays, f"state/{slot}/{name}", array.shape) for slot in net.optimizer.slots}
+            for name, array in net.parameters.items()
+        }
+    return net
+
+
+def _header(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    if "header" not in arrays or arrays["header"].dtype != np.uint8:
+        raise FormatError(f"no header; not an archive of {FORMAT}")
+    header = json.loads(arrays["header"].tobytes())
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise FormatError(f"not an archive of {FORMAT}")
+    if header.get("version") != VERSION:
+        raise FormatError(f"version {header.get('version')} of the format; this release reads version {VERSION}")
+    return header
+
+
+def _make(entry: dict[str, Any], kinds: dict[str, Any]) -> Any:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    kind = values.pop("kind")
+    if kind not in kinds:
+        raise FormatError(f"unknown kind {kind!r}; expected one of {', '.join(kinds)}")
+    return kinds[kind](**values)
+
+
+def _take(arrays: dict[str, NDArray[Any]], key: str, shape: tuple[int, ...]) -> Array:
+    if key not in arrays:
+        raise FormatError(f"{key} is missing")
+    array = arrays[key]
+    if array.dtype != np.float32 or array.shape != shape:
+        raise FormatError(f"{key} is {array.dtype}{list(array.shape)}; expected float32{list(shape)}")
+    return np.ascontiguousarray(array)
