@@ -8,13 +8,6 @@
 #include "timer.h"
 #include "usart.h"
 
-#ifndef MODEL_X_DTYPE
-#define MODEL_X_DTYPE "int8"
-#endif
-#ifndef MODEL_Y_DTYPE
-#define MODEL_Y_DTYPE "int8"
-#endif
-
 /* Sent as they lie in memory: little endian, no padding. */
 #define WIRE __attribute__((packed))
 

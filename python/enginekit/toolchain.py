@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DoesNotFitError, EngineError
+from enginekit.chips import ATMEGA4809
 
-#: Flash that every supported board leaves to a program, and RAM, bytes.
-FLASH = 48640
-RAM = 6144
-#: RAM that a build must leave for the stack, bytes; tests/firmware measures the use.
-STACK = 160
-#: Where the ATmega4809 maps its flash into the data space, and its whole flash, bytes.
+#: RAM that a build must leave for the stack, bytes; tests/firmware measures what is used.
+STACK = 192
+#: Where the ATmega4809 maps its flash into the data space, and where its RAM ends.
 FLASH_MAP = 0x4000
-CHIP_FLASH = 0xC000
+RAM_END = 0x4000
 
 PACKAGES = "gcc-avr binutils-avr avr-libc make"
 INSTALL = f"On Debian and Ubuntu: apt-get install {PACKAGES}"
@@ -163,8 +161,8 @@ def build_firmware(
     baud: int = 115200,
     clock_hz: int | None = None,
     optimize: str | None = None,
-    flash: int = FLASH,
-    ram: int = RAM,
+    flash: int = ATMEGA4809.usable_flash,
+    ram: int = ATMEGA4809.ram,
     stack: int = STACK,
 ) -> FirmwareImage:
     """Build the firmware around an emitted model.
@@ -315,13 +313,15 @@ def _make(out: Path, options: Mapping[str, object], flash: int, ram: int) -> Non
 
 
 def _raise_if_it_overflowed(said: str, flash: int, ram: int) -> None:
-    """Where the toolchain brings the memory map, its linker refuses first."""
+    """Where the toolchain brings the memory map, its linker refuses first, by the size of the chip."""
     over = {region: int(count) for region, count in re.findall(r"region `(\w+)' overflowed by (\d+) bytes", said)}
+    ends = re.findall(r"address 0x80([0-9a-f]{4}) of .* is not within region `data'", said)
     lacks = []
     if "text" in over:
-        lacks.append(f"flash: {over['text'] + CHIP_FLASH - flash} B too many for {flash} B")
-    if "data" in over:
-        lacks.append(f"RAM: {over['data'] + RAM - ram} B too many for {ram} B")
+        lacks.append(f"flash: {over['text'] + ATMEGA4809.flash - flash} B too many for {flash} B")
+    if "data" in over or ends:
+        beyond = over.get("data") or max(int(end, 16) for end in ends) - RAM_END
+        lacks.append(f"RAM: {beyond + ATMEGA4809.ram - ram} B too many for {ram} B without the stack's")
     if lacks:
         raise DoesNotFitError(f"the firmware does not fit the chip: {'; '.join(lacks)}")
 
@@ -349,6 +349,8 @@ def _story(said: str) -> str:
 def _call(command: list[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "LC_ALL": "C"}
     try:
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
+        return subprocess.run(
+            command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False
+        )
     except OSError as error:
         raise ToolchainError(f"{command[0]}: {error.strerror}. {INSTALL}") from error
