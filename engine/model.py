@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine._session import Session
-from engine.errors import FormatError, UnsupportedError
+from engine.errors import EngineError, UnsupportedError
 from engine.graph import Graph, Tensor
 from engine.lower import lower
 from engine.program import Program
 from engine.summary import summarize
-from engine.tflite.reader import read
+from engine.tflite import read, write
 
 #: As engine._session takes it; the stub has the meaning of its parts.
 Port = tuple[str, np.dtype[Any], tuple[int, ...], int, float, int]
@@ -54,14 +53,7 @@ class Model:
         self._graph = graph
         self._program = lower(graph)
         self._digest: bytes | None = None
-        program = self._program
-        self._session = Session(
-            program.steps,
-            program.arena,
-            [_port(graph, i, at) for i, at in zip(graph.inputs, program.input_offsets, strict=True)],
-            [_port(graph, i, at) for i, at in zip(graph.outputs, program.output_offsets, strict=True)],
-            [_port(graph, step.y, step.y_offset) for step in program.steps],
-        )
+        self._session = _session(graph, self._program)
 
     @property
     def graph(self) -> Graph:
@@ -171,8 +163,7 @@ class Model:
 
     def to_bytes(self) -> bytes:
         """Serialize as a TensorFlow Lite file; equal models give equal bytes."""
-        data: bytes = importlib.import_module("engine.tflite.writer").write(self._graph)
-        return data
+        return write(self._graph)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_bytes` to a file, conventionally named ``.tflite``."""
@@ -223,8 +214,21 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mod
     graph = read(data, source=name)
     try:
         return Model(graph)
-    except (FormatError, UnsupportedError) as error:
+    except EngineError as error:
         raise type(error)(f"{name}: {error}") from None
+
+
+def _session(graph: Graph, program: Program) -> Session:
+    try:
+        return Session(
+            program.steps,
+            program.arena,
+            [_port(graph, i, at) for i, at in zip(graph.inputs, program.input_offsets, strict=True)],
+            [_port(graph, i, at) for i, at in zip(graph.outputs, program.output_offsets, strict=True)],
+            [_port(graph, step.y, step.y_offset) for step in program.steps],
+        )
+    except ValueError as error:
+        raise EngineError(f"the core refuses the lowered model: {error}") from None
 
 
 def _port(graph: Graph, index: int, offset: int) -> Port:

@@ -330,6 +330,9 @@ _VERSIONS = {
 def _version(layer: Layer, graph: Graph) -> int:
     if layer.op == "dense":
         assert isinstance(layer.options, DenseOptions)
+        scale = graph.tensors[layer.inputs[1]].scale
+        if scale is not None and scale.size > 1:
+            return 12  # runtimes without scales per channel took the first for all: make them refuse instead
         if layer.inputs[2] < 0:
             return 6
         return 5 if layer.options.keep_num_dims else 4

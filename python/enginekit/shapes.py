@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from engine.errors import FormatError
-from engine.graph import Padding
 from engine.network import AveragePool2D, Conv2D, Dense, Flatten, MaxPool2D, Network, NetworkLayer
+from engine.window import slide
 
 Shape = tuple[int, ...]
 
@@ -79,17 +79,6 @@ def output_shape(layer: NetworkLayer, shape: Shape, where: str) -> Shape:
     return shape
 
 
-def window_outputs(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> int:
-    """Give the number of positions of a window along one dimension; 0 or less if it does not fit.
-
-    >>> window_outputs(28, 3, 2, 1, Padding.SAME), window_outputs(28, 3, 1, 1, Padding.VALID)
-    (14, 26)
-    """
-    if padding is Padding.SAME:
-        return -(-size // stride)
-    return (size - (kernel - 1) * dilation - 1) // stride + 1
-
-
 def _dense_shape(layer: Dense, shape: Shape, where: str) -> Shape:
     out, in_ = layer.w.shape
     if len(shape) != 1:
@@ -112,8 +101,7 @@ def _window_shape(layer: Conv2D | MaxPool2D | AveragePool2D, shape: Shape, where
             raise FormatError(f"{where}: weights expect {layer.w.shape[3]} channels but {channels} come in")
         channels = layer.w.shape[0]
     height, width = (
-        window_outputs(size, k, s, d, layer.padding)
-        for size, k, s, d in zip(shape[:2], kernel, layer.stride, dilation, strict=True)
+        slide(size, k, s, d, layer.padding)[0] for size, k, s, d in zip(shape[:2], kernel, layer.stride, dilation, strict=True)
     )
     if height < 1 or width < 1:
         raise FormatError(f"{where}: a kernel of {kernel} with dilation {dilation} is larger than the image {shape[:2]}")

@@ -24,7 +24,7 @@ type               other keys (those in brackets are optional, with their defaul
 =================  ===================================================================================================
 
 Kernels, strides and dilations are an integer or [height, width]; "padding" is "valid" or "same"; "activation" is "none",
-"relu", "relu6", "relu_n1_to_1" or "softmax". Unknown keys are refused. Numbers are float32; NaN and infinity are refused.
+"relu", "relu6" or "softmax". Unknown keys are refused. Numbers are float32; NaN and infinity are refused.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _layer(fields: _Fields, index: int) -> list[NetworkLayer]:
 
 def _activation(fields: _Fields, name: str) -> tuple[Activation, list[NetworkLayer]]:
     """Give the fused activation and the layers that follow: softmax is a layer of its own."""
-    value = fields.choice("activation", "none", (*(a.value for a in Activation), "softmax"))
+    value = fields.choice("activation", "none", ("none", "relu", "relu6", "softmax"))
     if value == "softmax":
         return Activation.NONE, [Softmax(f"{name}_softmax")]
     return Activation(value), []

@@ -1,0 +1,87 @@
+"""Show what a .tflite costs on the chip, before anything is compiled.
+
+One line a kernel call: shapes, multiply-adds, the bits of the smallest accumulator that provably cannot overflow, bytes of
+flash for its data, and its buffers in the arena. RAM is exact. Flash counts the model's data; code comes on top.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from enginekit.cli.output import as_json, as_table, result, story
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("model", type=Path, help="int8 .tflite file")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--check", action="store_true", help="fail (exit code 1) if the model does not fit the ATmega4809")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the plan and say whether it fits."""
+    import engine
+    from engine.errors import DoesNotFitError
+    from enginekit.chips import ATMEGA4809
+    from enginekit.plan import check_fits, plan
+
+    model = engine.load(args.model)
+    costs = plan(model)
+    problem = None
+    try:
+        check_fits(costs, ATMEGA4809)
+    except DoesNotFitError as error:
+        problem = str(error)
+    about = costs.as_dict() | {
+        "sha256": model.digest.hex(),
+        "chip": ATMEGA4809.name,
+        "fits": problem is None,
+        "problem": problem,
+        "inputs": [_tensor(tensor) for tensor in model.inputs],
+        "outputs": [_tensor(tensor) for tensor in model.outputs],
+    }
+    for described, step in zip(about["steps"], model.program.steps, strict=True):
+        described["x_shape"] = list(model.graph.tensors[step.x].shape[1:])
+        described["y_shape"] = list(model.graph.tensors[step.y].shape[1:])
+    result(as_json(about) if args.json else _text(about))
+    story(problem or f"fits the {ATMEGA4809.name}, with {ATMEGA4809.usable_flash - costs.flash:,} bytes of flash for code")
+    return 1 if problem and args.check else 0
+
+
+def _tensor(tensor: Any) -> dict[str, Any]:
+    scale = None if tensor.scale is None else float(tensor.scale[0])
+    shape = list(tensor.shape[1:])
+    return {"name": tensor.name, "dtype": tensor.dtype.name, "shape": shape, "scale": scale, "zero": tensor.zero_point}
+
+
+def _ends(what: str, tensors: list[dict[str, Any]]) -> list[str]:
+    """Describe inputs or outputs, one line each."""
+    lines = []
+    for tensor in tensors:
+        codes = "" if tensor["scale"] is None else f", {tensor['scale']:.6g} * (code - {tensor['zero']})"
+        lines.append(f"{what}: {tensor['dtype']}{tensor['shape']}{codes}")
+    return lines
+
+
+def _text(about: dict[str, Any]) -> str:
+    header = ["layer", "kernel", "in", "out", "MACs", "acc bits", "flash", "read at", "write at", "arena"]
+    rows = [
+        [
+            step["name"],
+            step["kernel"],
+            "x".join(map(str, step["x_shape"])),
+            "x".join(map(str, step["y_shape"])),
+            step["macs"],
+            step["acc_bits"],
+            step["flash"],
+            step["x_offset"],
+            step["y_offset"],
+            step["arena"],
+        ]
+        for step in about["steps"]
+    ]
+    ends = [*_ends("input", about["inputs"]), *_ends("output", about["outputs"])]
+    totals = f"{about['macs']:,} MACs, {about['flash']:,} bytes of flash for data, {about['arena']:,} bytes of RAM"
+    return "\n".join([as_table(header, rows), "", *ends, totals])

@@ -1,0 +1,111 @@
+"""One kernel call: its data and its line of C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import UnsupportedError
+from engine.program import DenseParams, Params, Step
+from enginekit.emit.text import array, comment, wrapped
+from enginekit.records import MAX_ARRAY, arrays, c_name, initializer, split
+
+#: What a kernel reads and writes, where it is not int8.
+_X_TYPES = {"quantize_f32_s8": "float"}
+_Y_TYPES = {"dequantize_s8_f32": "float", "argmax_s8": "int32_t"}
+
+
+@dataclass(frozen=True)
+class StepText:
+    """Definitions of a step's arrays and params, and the lines that call its kernel."""
+
+    data: str
+    calls: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One call of a step: all of it, or some output rows of a dense layer."""
+
+    params: Params
+    w: NDArray[np.int8] | None
+    bias: NDArray[np.int32] | None
+    y_offset: int
+    suffix: str
+
+
+def emit_step(step: Step, name: str) -> StepText:
+    """Write one step; `name` is the prefix of the model's identifiers.
+
+    Raises
+    ------
+    UnsupportedError
+        If an array exceeds what avr-gcc can hold and the step is not a dense layer, whose rows are split.
+    """
+    parts = _parts(step)
+    prefix = f"{name}_{step.name}"
+    bound = f", |accumulator| <= {step.acc_bound}" if step.acc_bound else ""
+    title = f"/* {comment(step.name)}: {step.kernel}{bound} */"
+    data = [_data(part, f"{prefix}_", step) for part in parts]
+    return StepText("\n".join([title, *data]), [_call(step, part, prefix) for part in parts])
+
+
+def _parts(step: Step) -> list[_Part]:
+    rows = split(step)
+    if len(rows) < 2:
+        return [_Part(step.params, step.w, step.bias, step.y_offset, "")]
+    return [_rows(step, part, str(index)) for index, part in enumerate(rows)]
+
+
+def _rows(step: Step, rows: range, suffix: str) -> _Part:
+    """Cut some output rows out of a dense layer: rows are independent, so the results are the same."""
+    params = step.params
+    assert isinstance(params, DenseParams)
+    assert step.w is not None
+    assert step.bias is not None
+    chosen = slice(rows.start, rows.stop)
+    rescale = params.rescale[chosen] if params.rescale_step else params.rescale
+    w = step.w.reshape(params.out, params.in_)[chosen]
+    return _Part(replace(params, out=len(rows), rescale=rescale), w, step.bias[chosen], step.y_offset + rows.start, suffix)
+
+
+def _data(part: _Part, prefix: str, step: Step) -> str:
+    """Define weights, biases, tables and params of one part."""
+    lines, pointers = [], {}
+    for kind, values in (("w", part.w), ("bias", part.bias)):
+        if values is not None:
+            texts = [str(value) for value in values.ravel().tolist()]
+            lines.append(_array(f"{prefix}{kind}{part.suffix}", f"{values.dtype.name}_t", texts, step))
+    for kind, records in arrays(part.params):
+        pointers[kind] = f"{prefix}{kind}{part.suffix}"
+        if kind == "rescale":
+            texts = [initializer(record, {}) for record in records]
+            lines.append(_array(pointers[kind], "eng_rescale", texts, step))
+        else:
+            lines.append(_array(pointers[kind], "int32_t", [str(value) for value in records], step))
+    record = initializer(part.params, pointers)
+    lines.append(f"static const {c_name(type(part.params))} {prefix}params{part.suffix} =\n    {record};")
+    return "\n".join(lines)
+
+
+def _array(name: str, c_type: str, texts: list[str], step: Step) -> str:
+    size = len(texts) * {"int8_t": 1, "int32_t": 4, "eng_rescale": 6}[c_type]
+    if size > MAX_ARRAY:
+        raise UnsupportedError(
+            f"layer {step.name!r} ({step.kernel}): array {name} has {size} bytes; avr-gcc takes at most {MAX_ARRAY}, "
+            "and only the rows of dense layers are split"
+        )
+    return array(f"static const {c_type} {name}", texts)
+
+
+def _call(step: Step, part: _Part, prefix: str) -> str:
+    x_type, y_type = _X_TYPES.get(step.kernel, "int8_t"), _Y_TYPES.get(step.kernel, "int8_t")
+    arguments = [f"&{prefix}_params{part.suffix}", f"(const {x_type} *)(arena + {step.x_offset}u)"]
+    if part.w is not None:
+        arguments += [f"{prefix}_w{part.suffix}", f"{prefix}_bias{part.suffix}"]
+    arguments.append(f"({y_type} *)(arena + {part.y_offset}u)")
+    if step.scratch_size:
+        arguments.append(f"arena + {step.scratch_offset}u")
+    return wrapped(f"    eng_{step.kernel}(", arguments, ");")

@@ -1,0 +1,132 @@
+"""Keras models through TensorFlow Lite's converter and engine.load: every byte equal to the reference kernels."""
+
+import keras_int8
+import numpy as np
+import pytest
+from keras_int8 import LAYERS as K
+from tflite_builder import Judge
+
+import engine
+from engine import tflite
+from engine.graph import Graph
+
+COUNT = 24
+
+NETWORKS = {
+    "dense": ((20,), lambda: [K.Dense(16, activation="relu"), K.Dense(10, activation="softmax")]),
+    "conv_pool": (
+        (12, 12, 1),
+        lambda: [K.Conv2D(4, 3, activation="relu"), K.MaxPooling2D(2), K.Flatten(), K.Dense(10, activation="softmax")],
+    ),
+    "strided_same": (
+        (13, 11, 3),
+        lambda: [
+            K.Conv2D(5, 3, strides=2, padding="same", activation="relu6"),
+            K.ReLU(),
+            K.Conv2D(7, (2, 3), padding="same"),
+            K.AveragePooling2D(3, 2, padding="same"),
+            K.Flatten(),
+            K.Dense(3),
+        ],
+    ),
+    "no_bias": (
+        (8, 8, 4),
+        lambda: [
+            K.Conv2D(6, 1, use_bias=False),
+            K.ReLU(max_value=6),
+            K.MaxPooling2D(3, 2, padding="same"),
+            K.AveragePooling2D(2),
+            K.Reshape((24,)),
+            K.Dense(1, use_bias=False),
+        ],
+    ),
+    "overlapping_pool": (
+        (10, 9, 2),
+        lambda: [K.Conv2D(3, 3, activation="relu"), K.MaxPooling2D(3, 2), K.Flatten(), K.Dense(4, activation="relu")],
+    ),
+}
+
+
+def inputs(shape, dtype, seed=1):
+    rng = np.random.default_rng(seed)
+    if dtype == "float32":
+        return rng.normal(scale=2, size=(COUNT, *shape)).astype(np.float32)
+    x = rng.integers(-128, 128, (COUNT, *shape)).astype(np.int8)
+    x[0], x[1] = -128, 127
+    return x
+
+
+def assert_equal(got, want, what):
+    bad = np.flatnonzero(got.ravel() != want.ravel())
+    assert got.shape == want.shape, f"{what}: shape {got.shape}, want {want.shape}"
+    assert got.dtype == want.dtype, f"{what}: {got.dtype}, want {want.dtype}"
+    if bad.size:
+        first = bad[0]
+        pytest.fail(f"{what}: {bad.size} differ, first at {first}: got {got.flat[first]}, want {want.flat[first]}")
+
+
+@pytest.mark.parametrize("edges", ["int8", "float32"])
+@pytest.mark.parametrize("per_channel", [True, False], ids=["per_channel", "per_tensor"])
+@pytest.mark.parametrize("batch", [None, 1], ids=["free_batch", "batch_1"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_equal_to_reference(name, batch, per_channel, edges):
+    shape, layers = NETWORKS[name]
+    keras_model = keras_int8.sequential(shape, layers(), batch=batch)
+    data = keras_int8.convert(keras_model, keras_int8.normal_samples(shape), edges=edges, per_channel=per_channel)
+    model = engine.load(data)
+    x = inputs(shape, edges)
+    want = Judge(data).run(x)
+    assert_equal(model.run(x), want, name)
+    saved = model.to_bytes()
+    assert_equal(Judge(saved).run(x), want, f"{name}, saved and run by TensorFlow Lite")
+    assert engine.load(saved).to_bytes() == saved
+
+
+def test_dilated_convolution_with_fixed_batch():
+    shape = (9, 10, 2)
+    keras_model = keras_int8.sequential(shape, [K.Conv2D(3, 3, dilation_rate=2, padding="same"), K.Flatten()], batch=1)
+    data = keras_int8.convert(keras_model, keras_int8.normal_samples(shape))
+    model = engine.load(data)
+    assert model.graph.layers[0].options.dilation_h == 2
+    x = inputs(shape, "int8")
+    assert_equal(model.run(x), Judge(data).run(x), "dilated")
+
+
+def test_free_batch_folds_flatten_into_one_reshape():
+    shape, layers = NETWORKS["conv_pool"]
+    data = keras_int8.convert(keras_int8.sequential(shape, layers()), keras_int8.normal_samples(shape))
+    model = engine.load(data)
+    assert [layer.op for layer in model.graph.layers] == ["conv2d", "max_pool2d", "reshape", "dense", "softmax"]
+    assert [step.kernel for step in model.program.steps] == ["conv2d_max_pool2d_s8", "dense_s8", "softmax_s8"]
+
+
+def test_dead_channels_and_large_biases():
+    """A channel of zero weights gets a tiny scale, and its bias a huge code."""
+    shape = (6, 6, 2)
+    keras_model = keras_int8.sequential(shape, [K.Conv2D(4, 3, activation="relu"), K.Flatten(), K.Dense(3)])
+    w, bias = keras_model.layers[0].get_weights()
+    w[..., 1], bias[1] = 0, 3.5
+    w[..., 2], bias[2] = 1e-9, -2.0
+    keras_model.layers[0].set_weights([w, bias])
+    data = keras_int8.convert(keras_model, keras_int8.normal_samples(shape))
+    model = engine.load(data)
+    _, weights, biases = (model.graph.tensors[i] for i in model.graph.layers[0].inputs)
+    assert weights.scale.min() < 1e-6
+    assert np.abs(biases.data.astype(np.int64)).max() > 1 << 28
+    x = inputs(shape, "int8")
+    assert_equal(model.run(x), Judge(data).run(x), "dead channels")
+
+
+def test_trace_equals_the_reference_layer_by_layer():
+    """Every step's output, with the networks cut behind it and run by the reference."""
+    shape, layers = NETWORKS["strided_same"]
+    data = keras_int8.convert(keras_int8.sequential(shape, layers()), keras_int8.normal_samples(shape))
+    model = engine.load(data)
+    x = inputs(shape, "int8")
+    traces = model.trace(x)
+    assert [t.step_name for t in traces] == [s.name for s in model.program.steps]
+    for step, trace in zip(model.program.steps, traces, strict=True):
+        last = max(step.layers)
+        cut = Graph("cut", model.graph.tensors, model.graph.layers[: last + 1], model.graph.inputs, (step.y,))
+        assert_equal(trace.array, Judge(tflite.write(cut)).run(x), trace.step_name)
+        assert trace.array.shape == (COUNT, *trace.tensor.shape[1:])
