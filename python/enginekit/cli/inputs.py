@@ -48,6 +48,10 @@ def read_network(path: Path) -> Network:
         from enginekit.importers import from_keras
 
         return from_keras(path)
+    if path.suffix == ".npz":
+        from engine import training
+
+        return training.load(path).network()
     raise UsageError(f"{path}: a network is a file {NETWORK_FILES}")
 
 

@@ -1,0 +1,83 @@
+"""Weights and biases as integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import QuantError
+
+#: Smallest rescale ratio scale_x * scale_w / scale_y that is used: weights that would need a finer scale move an output by
+#: less than 255 * 2**-22 codes each. It keeps the bias, which counts in scale_x * scale_w, within int32.
+MIN_RATIO = 2.0**-21
+#: Codes beyond which an output is clamped whatever its zero point: 127 - (-128) + 1.
+SPAN = 256
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedWeights:
+    """Codes of one layer: w int8[out, ...] in [-127, 127], scale float32[out] or float32[1], bias int32[out]."""
+
+    w: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    bias: NDArray[np.int32]
+    bias_scale: NDArray[np.float32]
+
+
+def quantize_weights(
+    w: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    scale_x: np.float32,
+    scale_y: np.float32,
+    *,
+    per_channel: bool,
+    where: str,
+) -> QuantizedWeights:
+    """Quantize weights symmetrically, and the bias in units of ``scale_x * scale_w``.
+
+    The scale of a channel is ``max |w| / 127``, but at least what makes the rescale ratio ``MIN_RATIO``: a dead channel, all
+    of whose weights are zero, gets that. A bias so large that it alone, against the worst input, clamps the output is cut
+    to the smallest one that still does: the outputs are the same.
+
+    Parameters
+    ----------
+    w : float32[out, ...]
+    bias : float32[out]
+    scale_x, scale_y : float32
+        Scales of input and output.
+    per_channel : bool
+        One scale an output channel, or one for all.
+    where : str
+        Names the layer in errors.
+
+    Raises
+    ------
+    QuantError
+        If a scale is outside float32, or the bias outside int32.
+    """
+    rows = np.abs(w.reshape(len(w), -1).astype(np.float64))
+    largest = rows.max(axis=1) if per_channel else rows.max(keepdims=True)[0]
+    ratio = float(scale_y) / float(scale_x)
+    scale = np.maximum(largest / 127, ratio * MIN_RATIO).astype(np.float32)
+    tiny = float(np.finfo(np.float32).tiny)
+    unit = float(scale_x) * scale.astype(np.float64)
+    if not np.isfinite(scale).all() or unit.min() < tiny or float(scale.min()) < tiny:
+        raise QuantError(
+            f"{where}: weights up to {float(largest.max()):g} with an input scale of {float(scale_x):g} and an output scale of "
+            f"{float(scale_y):g} have no float32 scale; rescale the network's weights or its input"
+        )
+    shape = (-1, *[1] * (w.ndim - 1))
+    codes = np.clip(_round(w.astype(np.float64) / scale.astype(np.float64).reshape(shape)), -127, 127).astype(np.int8)
+    reach = 255 * np.abs(codes.astype(np.int64)).reshape(len(w), -1).sum(axis=1) + np.ceil(SPAN * float(scale_y) / unit)
+    bias_codes = np.clip(_round(bias.astype(np.float64) / unit), -reach, reach)
+    if np.abs(bias_codes).max() > np.iinfo(np.int32).max:
+        raise QuantError(f"{where}: bias of output {int(np.abs(bias_codes).argmax())} does not fit int32")
+    return QuantizedWeights(codes, scale, bias_codes.astype(np.int32), unit.astype(np.float32))
+
+
+def _round(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to nearest, ties away from zero."""
+    rounded: NDArray[np.float64] = np.copysign(np.floor(np.abs(values) + 0.5), values)
+    return rounded
