@@ -97,9 +97,11 @@ def _without_shape_input(file: File, operator: Operator) -> Operator:
 
 
 def _check_target_shape(target: Tensor, output: Tensor, operator: Operator) -> None:
-    shape = [] if target.data is None else [int(n) for n in np.ravel(target.data)]
+    if target.dtype != np.int32 or target.data is None:
+        raise FormatError(f"{operator.what}: its target shape is {target.dtype}; expected int32")
+    shape = [int(n) for n in target.data.flat]
     fits = len(shape) == len(output.shape) and all(n in (-1, m) for n, m in zip(shape, output.shape, strict=True))
-    if target.dtype != np.int32 or not fits or shape.count(-1) > 1:
+    if not fits or shape.count(-1) > 1:
         raise FormatError(f"{operator.what}: target shape {shape} does not fit the output's shape {output.shape}")
 
 
@@ -214,10 +216,11 @@ def _check_axis(file: File, operator: Operator) -> None:
     if len(operator.inputs) != 2 or min(operator.inputs) < 0 or not file.is_constant(operator.inputs[1]):
         raise UnsupportedError(f"{operator.what}: its axis is not a constant")
     rank = len(file.tensor(operator.inputs[0]).shape)
-    axis = file.tensor(operator.inputs[1]).data
-    if axis is None or axis.size != 1 or int(axis.flat[0]) not in (-1, rank - 1):
-        found = None if axis is None else axis.tolist()
-        raise UnsupportedError(f"{operator.what}: over axis {found} of {rank} dimensions; supported is the last")
+    axis = file.tensor(operator.inputs[1])
+    if axis.dtype not in (np.int32, np.int64) or axis.data is None or axis.data.size != 1:
+        raise FormatError(f"{operator.what}: its axis is {axis.dtype}{list(axis.shape)}; expected one integer")
+    if axis.data.item() not in (-1, rank - 1):
+        raise UnsupportedError(f"{operator.what}: over axis {axis.data.item()} of {rank} dimensions; supported is the last")
 
 
 @dataclass(frozen=True)

@@ -186,4 +186,4 @@ def _diagnosis(net: Sequential, x: NDArray[np.float32], where: str) -> str:
         x = operation.forward(x)
         if not np.isfinite(x).all():
             return f"{where}: training diverged: the output of layer {operation.name} holds NaN or infinity; {advice}"
-    return f"{where}: training diverged: the loss is NaN or infinite; {advice}"
+    return f"{where}: training diverged: the output of layer {net.operations[-1].name} is too large for the loss; {advice}"

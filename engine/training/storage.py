@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import zipfile
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,23 +61,25 @@ def load(path: str | Path) -> Sequential:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If the file cannot be opened.
     engine.errors.FormatError
         If the file is truncated, garbled, of another kind or of a newer version.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FormatError(f"{path}: not an archive of {FORMAT}")
-            arrays = {name: archive[name] for name in archive.files}
-        return _restore(arrays)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise FormatError(f"{path}: damaged, or not written by Sequential.save: {error}") from error
+    with Path(path).open("rb") as file:
+        try:
+            return _restore(_arrays(file))
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+        except Exception as error:  # whatever zipfile, NumPy, json and our own checks make of garbled bytes
+            raise FormatError(f"{path}: damaged, or not written by Sequential.save: {error}") from error
+
+
+def _arrays(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    archive = np.load(file, allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise FormatError(f"not an archive of {FORMAT}")
+    return {name: archive[name] for name in archive.files}
 
 
 def _restore(arrays: dict[str, NDArray[Any]]) -> Sequential:

@@ -239,15 +239,15 @@ def test_an_interrupt_without_handler_stops_the_chip(tmp_path: Path) -> None:
 
 COMPLETE = """
 for argument; do case "$argument" in -c) compiling=1;; esac; done
-flags=""
 for argument; do
     shift
     case "$argument" in -mmcu=atmega4809) argument=-mmcu=avrxmega3;; esac
     set -- "$@" "$argument"
 done
 [ -n "$compiling" ] && exec {gcc} -D__AVR_ATmega4809__ "$@"
-exec {gcc} "$@" -nostartfiles -x none {startup} -Wl,--defsym=__RODATA_PM_OFFSET__=0x4000 -Wl,--defsym=__DATA_REGION_ORIGIN__=0x802800 \
-    -Wl,--defsym=__DATA_REGION_LENGTH__=0x1800 -Wl,--defsym=__TEXT_REGION_LENGTH__=0xC000
+exec {gcc} "$@" -nostartfiles -x none {startup} -Wl,--defsym=__RODATA_PM_OFFSET__=0x4000 \
+    -Wl,--defsym=__DATA_REGION_ORIGIN__=0x802800 -Wl,--defsym=__DATA_REGION_LENGTH__=0x1800 \
+    -Wl,--defsym=__TEXT_REGION_LENGTH__=0xC000
 """
 
 

@@ -168,7 +168,8 @@ class Chip:
         self._machine.set_functions([(f.name, f.address, f.size) for f in image.functions])
         self._machine.stack_floor = image.stack_floor
         self._names = ["?", *(f.name for f in image.functions)]
-        self._hooks: dict[int, list[Callable[[], None]]] = {}
+        self._return_hooks: dict[int, list[Callable[[], None]]] = {}
+        self._call_hooks: dict[int, list[Callable[[], None]]] = {}
         self._breakpoints: set[int] = set()
 
     @classmethod
@@ -226,27 +227,30 @@ class Chip:
             raise ValueError(f"run: max_cycles is {max_cycles}; expected 0 or more")
         limit = None if max_cycles is None else self.cycles + max_cycles
         if until is None:
-            return self._stop(self._run(limit))
+            return self._stop(self._run(limit, None))
         target = self._code_address(until)
         self._machine.set_breakpoint(target, True)
         try:
-            reason = self._run(limit)
+            reason = self._run(limit, target)
         finally:
-            self._machine.set_breakpoint(target, target in self._breakpoints)
-        if reason == "breakpoint" and self.pc == target:
-            reason = "until"
-        return self._stop(reason)
+            self._machine.set_breakpoint(target, target in self._breakpoints or target in self._call_hooks)
+        return self._stop("until" if reason == "breakpoint" and self.pc == target else reason)
 
-    def _run(self, limit: int | None) -> str:
+    def _run(self, limit: int | None, target: int | None) -> str:
         while True:
             reason, fault = self._machine.run(limit)
             for index in self._machine.take_returned():
-                for callback in tuple(self._hooks.get(index, ())):
+                for callback in tuple(self._return_hooks.get(index, ())):
                     callback()
             if fault is not None:
                 kind, address, message = fault
                 raise Fault(message, kind=kind, address=address, pc=self.pc, function=self.where(), cycle=self.cycles)
-            if reason != "returned":
+            at = self.pc
+            if reason == "breakpoint":
+                for callback in tuple(self._call_hooks.get(at, ())):
+                    callback()
+            asked = reason == "breakpoint" and (at in self._breakpoints or at == target)
+            if asked or reason not in {"returned", "breakpoint"}:
                 return reason
 
     def _stop(self, reason: str) -> Stop:
@@ -270,7 +274,21 @@ class Chip:
         """Undo `add_breakpoint`."""
         address = self._code_address(where)
         self._breakpoints.discard(address)
-        self._machine.set_breakpoint(address, False)
+        self._machine.set_breakpoint(address, address in self._call_hooks)
+
+    def on_call(self, symbol: str, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever execution comes to the first instruction of a function, before that instruction.
+
+        Parameters
+        ----------
+        symbol : str
+            Name of a function that exists in the program (not inlined).
+        callback : callable
+            Without arguments. It may read and write registers and memory; exceptions end the run.
+        """
+        address = self._code_address(symbol)
+        self._call_hooks.setdefault(address, []).append(callback)
+        self._machine.set_breakpoint(address, True)
 
     def on_return(self, symbol: str, callback: Callable[[], None]) -> None:
         """Call `callback` whenever a function has returned, before the caller's next instruction.
@@ -286,7 +304,7 @@ class Chip:
         index = next((i for i, f in enumerate(self.image.functions, 1) if f.address == address), None)
         if index is None:
             raise KeyError(f"on_return: {symbol} is not a function")
-        self._hooks.setdefault(index, []).append(callback)
+        self._return_hooks.setdefault(index, []).append(callback)
         self._machine.watch(index, True)
 
     # ---------------------------------------------------------------------------------------------------------- state

@@ -57,15 +57,14 @@ std::vector<uint8_t> fuses(uint32_t oscillator)
 
 Machine::Machine(uint32_t oscillator, uint8_t sram_fill)
     : cpu(*this), clock(cpu, oscillator), nvm_(cpu, clock), reset_(cpu), interrupts_(cpu), tca_(VECTOR_TCA0_OVF),
-      windows_(1, Window{nullptr, 0, 0}), sram_fill_(sram_fill)
+      windows_(1, Window{nullptr, 0, TIMED}), sram_fill_(sram_fill)
 {
     map_ports();
-    map_timed();
+    map_timers_and_serial();
     map(reset_, 0x0040, 2);
     map(sleep_, 0x0050, 1);
     map(clock, 0x0060, 0x20);
     map(interrupts_, 0x0110, 4);
-    map(nvm_, 0x1000, 0x10);
     map_constants("SYSCFG", 0x0F00, {0x00, 0x01});
     map_constants("SIGROW", 0x1100, signature_row());
     map_constants("FUSES", 0x1280, fuses(oscillator));
@@ -75,7 +74,7 @@ Machine::Machine(uint32_t oscillator, uint8_t sram_fill)
 
 void Machine::map(Peripheral &peripheral, uint16_t first, uint16_t size)
 {
-    windows_.push_back({&peripheral, first, static_cast<uint16_t>(first + size - 1)});
+    windows_.push_back({&peripheral, first, TIMED});
     std::fill_n(window_at_.begin() + first, size, static_cast<uint8_t>(windows_.size() - 1));
 }
 
@@ -102,18 +101,23 @@ void Machine::map_ports()
     map(*others_.back(), 0x05E0, 0x10);
 }
 
-void Machine::map_timed()
+void Machine::map_timed(Peripheral &peripheral, uint16_t first, uint16_t size)
 {
-    timed_ = {&tca_, &nvm_};
-    map(tca_, 0x0A00, 0x40);
+    map(peripheral, first, size);
+    windows_.back().slot = timed_.size();
+    timed_.push_back(&peripheral);
+}
+
+void Machine::map_timers_and_serial()
+{
+    map_timed(nvm_, 0x1000, 0x10);
+    map_timed(tca_, 0x0A00, 0x40);
     for (unsigned n = 0; n < 4; ++n) {
         tcbs_.push_back(std::make_unique<TimerB>("TCB" + std::to_string(n), VECTOR_TCB[n], tca_));
         tca_.clocks(*tcbs_.back());
-        map(*tcbs_.back(), static_cast<uint16_t>(0x0A80 + 0x10 * n), 0x10);
-        timed_.push_back(tcbs_.back().get());
+        map_timed(*tcbs_.back(), static_cast<uint16_t>(0x0A80 + 0x10 * n), 0x10);
         usarts_.push_back(std::make_unique<Usart>("USART" + std::to_string(n), VECTOR_USART_RXC[n]));
-        map(*usarts_.back(), static_cast<uint16_t>(0x0800 + 0x20 * n), 0x10);
-        timed_.push_back(usarts_.back().get());
+        map_timed(*usarts_.back(), static_cast<uint16_t>(0x0800 + 0x20 * n), 0x10);
     }
 }
 
@@ -182,7 +186,10 @@ uint8_t Machine::read(uint16_t address)
     }
     try {
         const uint8_t value = w.peripheral->read(static_cast<uint16_t>(address - w.first), cpu.cycles);
-        refresh();
+        if (w.slot < TIMED) {
+            refresh_one(w.slot);
+            settle();
+        }
         return value;
     } catch (Fault &fault) {
         fault.address = address;
@@ -206,7 +213,9 @@ void Machine::write(uint16_t address, uint8_t value)
         fault.address = address;
         throw;
     }
-    refresh();
+    if (w.slot < TIMED) {
+        refresh();
+    }
     if (reset_.take_request()) {
         cpu.request_stop(Stop::reset);
     }
@@ -228,14 +237,29 @@ void Machine::acknowledge(unsigned vector)
     refresh();
 }
 
-// After anything that may have moved an event or raised or dropped a request.
+// After a write, which may also change a peripheral that another one clocks.
 void Machine::refresh()
+{
+    for (size_t slot = 0; slot < timed_.size(); ++slot) {
+        refresh_one(slot);
+    }
+    settle();
+}
+
+void Machine::refresh_one(size_t slot)
+{
+    next_of_[slot] = timed_[slot]->next_event();
+    requests_of_[slot] = timed_[slot]->requests();
+}
+
+// Lets the CPU look up if an event moved closer, or a request rose or fell.
+void Machine::settle()
 {
     uint64_t next = NEVER;
     uint64_t requests = 0;
-    for (const Peripheral *peripheral : timed_) {
-        next = std::min(next, peripheral->next_event());
-        requests |= peripheral->requests();
+    for (size_t slot = 0; slot < TIMED; ++slot) {
+        next = std::min(next, next_of_[slot]);
+        requests |= requests_of_[slot];
     }
     if (next < next_ || requests != requests_) {
         cpu.interrupts_changed();

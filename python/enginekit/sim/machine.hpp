@@ -62,15 +62,18 @@ class Machine final : public Bus
     struct Window {
         Peripheral *peripheral;
         uint16_t first;
-        uint16_t last;
+        size_t slot; // in timed_, or its size
     };
     void map(Peripheral &peripheral, uint16_t first, uint16_t size);
+    void map_timed(Peripheral &peripheral, uint16_t first, uint16_t size);
     void map_constants(const char *name, uint16_t first, std::vector<uint8_t> bytes);
     void map_ports();
-    void map_timed();
+    void map_timers_and_serial();
     const Window &window(uint16_t address) const;
     void reset_peripherals(uint8_t cause);
     void refresh();
+    void refresh_one(size_t slot);
+    void settle();
 
     Nvm nvm_;
     ResetController reset_;
@@ -80,7 +83,10 @@ class Machine final : public Bus
     std::vector<std::unique_ptr<TimerB>> tcbs_;
     std::vector<std::unique_ptr<Usart>> usarts_;
     std::vector<std::unique_ptr<Peripheral>> others_;
-    std::vector<Peripheral *> timed_; // have events or interrupts
+    static constexpr size_t TIMED = 10;
+    std::vector<Peripheral *> timed_; // those that have events or interrupts, and what they said last
+    std::array<uint64_t, TIMED> next_of_{};
+    std::array<uint64_t, TIMED> requests_of_{};
     std::vector<Window> windows_;
     std::array<uint8_t, SRAM_START> window_at_{}; // index into windows_, 0 for none
     uint64_t next_ = NEVER;
