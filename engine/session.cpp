@@ -303,28 +303,46 @@ std::string type_text(py::handle object)
     return py::cast<std::string>(py::type::handle_of(object).attr("__name__"));
 }
 
-// Checks dtype, shape and layout; never converts. Returns the batch size.
-py::ssize_t check_array(const char *function, const char *argument, py::handle object, const Port &port)
+bool has_shape(const py::array &a, const Port &port)
+{
+    bool fits = static_cast<size_t>(a.ndim()) == port.shape.size() + 1;
+    for (size_t i = 0; fits && i < port.shape.size(); ++i) {
+        fits = a.shape(static_cast<py::ssize_t>(i) + 1) == port.shape[i];
+    }
+    return fits;
+}
+
+bool has_dtype(const py::array &a, const Port &port)
+{
+    return a.dtype().is(port.dtype) || a.dtype().equal(port.dtype);
+}
+
+[[noreturn]] void refuse(const char *function, const char *argument, py::handle object, const Port &port)
 {
     const std::string where = std::string(function) + ": " + argument + " (" + port.name + ") ";
     if (!py::isinstance<py::array>(object)) {
         throw py::type_error(where + "is a " + type_text(object) + "; expected a NumPy array " + port.text("N"));
     }
     const auto a = py::reinterpret_borrow<py::array>(object);
-    if (!a.dtype().is(port.dtype) && !a.dtype().equal(port.dtype)) {
-        throw py::type_error(where + "is " + shape_text(a) + "; expected " + port.text("N") +
-                             ": nothing is converted silently");
+    const std::string found = where + "is " + shape_text(a) + "; expected " + port.text("N");
+    if (!has_dtype(a, port)) {
+        throw py::type_error(found + ": nothing is converted silently");
     }
-    bool fits = static_cast<size_t>(a.ndim()) == port.shape.size() + 1;
-    for (size_t i = 0; fits && i < port.shape.size(); ++i) {
-        fits = a.shape(static_cast<py::ssize_t>(i) + 1) == port.shape[i];
+    if (!has_shape(a, port)) {
+        throw py::value_error(found + " with the batch as first dimension");
     }
-    if (!fits) {
-        throw py::value_error(where + "is " + shape_text(a) + "; expected " + port.text("N") +
-                              " with the batch as first dimension");
+    throw py::value_error(where + "is strided; pass numpy.ascontiguousarray of it");
+}
+
+// Checks dtype, shape and layout; never converts. Returns the batch size.
+py::ssize_t check_array(const char *function, const char *argument, py::handle object, const Port &port)
+{
+    if (!py::isinstance<py::array>(object)) {
+        refuse(function, argument, object, port);
     }
-    if ((a.flags() & py::array::c_style) == 0) {
-        throw py::value_error(where + "is strided; pass numpy.ascontiguousarray of it");
+    const auto a = py::reinterpret_borrow<py::array>(object);
+    if (!has_dtype(a, port) || !has_shape(a, port) || (a.flags() & py::array::c_style) == 0) {
+        refuse(function, argument, object, port);
     }
     return a.shape(0);
 }
