@@ -17,7 +17,9 @@ static inline void tile(const eng_matmul_f32_params *p, size_t rows, size_t cols
             sum[i][j] = c[i * p->c_row + j];
         }
     }
-    for (size_t s = 0; s < p->steps; ++s) {
+    /* Ends by address, not by count: gcc would otherwise vectorize over steps, gathering from b at a fourth of the speed. */
+    const float *const end = a + p->steps * p->a_step;
+    while (a != end) {
         for (size_t i = 0; i < rows; ++i) {
             const float factor = a[i * p->a_row];
             for (size_t j = 0; j < cols; ++j) {
