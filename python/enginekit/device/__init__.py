@@ -1,5 +1,6 @@
 """Talking to a board, or to the simulated chip, that runs this project's firmware."""
 
+from enginekit.device.boards import BOARDS, Board
 from enginekit.device.client import Client, Port
 from enginekit.device.ports import candidates, connect
 from enginekit.device.protocol import (
@@ -17,7 +18,9 @@ from enginekit.device.protocol import (
 )
 
 __all__ = [
+    "BOARDS",
     "Batch",
+    "Board",
     "Card",
     "Client",
     "DeviceError",
