@@ -93,7 +93,7 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        steps = [vars(step) | {"layers": list(step.layers), "flash": step.flash} for step in self.steps]
+        steps = [vars(step) | {"layers": list(step.layers), "flash": step.flash, "arena": step.arena} for step in self.steps]
         return {
             "name": self.name,
             "arena": self.arena,

@@ -32,7 +32,7 @@ class LayerReport:
     float_low, float_high : float
         Real values that the float network gave.
     clipped : float
-        Share of the float network's values outside [low, high], by more than half a code.
+        Share of the float network's values outside [low, high] by more than a code.
     sqnr : float or None
         Signal to quantization noise ratio in dB, all errors of the layers before included; infinity if there is no error,
         None if the layer's output never exists (fused with the layer after it).
@@ -143,7 +143,7 @@ def _layer_report(
         high=high,
         float_low=float(exact.min()),
         float_high=float(exact.max()),
-        clipped=float(np.mean((exact < low - scale / 2) | (exact > high + scale / 2))),
+        clipped=float(np.mean((exact < low - scale) | (exact > high + scale))),
         sqnr=sqnr,
         max_error=error,
         weights=weights,
