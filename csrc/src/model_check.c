@@ -30,23 +30,19 @@ typedef struct {
     const int8_t *w;
     const int32_t *bias;
     const eng_rescale *rescale;
-    uint64_t size;
-    uint16_t out;
+    uint16_t size, out;
     uint8_t rescale_step;
     uint8_t x_max;       /* largest |x - zero point| */
     bool left_must_hold; /* |acc| * 2^left < 2^31 as well */
 } products;
 
-/* |bias| + x_max * sum |w| of one output; sums of 2^31 and more are not multiplied, so that nothing wraps. */
+/* |bias| + x_max * sum |w| of one output, below 2^33. */
 static uint64_t accumulator_bound(const products *m, const int8_t *w, int32_t bias)
 {
     uint64_t sum = 0;
-    for (uint64_t k = 0; k < m->size; ++k) {
+    for (uint16_t k = 0; k < m->size; ++k) {
         const int16_t code = eng_flash_s8(w + k);
         sum += (uint64_t)(code < 0 ? -code : code);
-    }
-    if (sum >= INT32_LIMIT) {
-        return sum;
     }
     return sum * m->x_max + (uint64_t)(bias < 0 ? -(int64_t)bias : bias);
 }
@@ -67,7 +63,7 @@ static eng_status check_products(const products *m)
         if (check_rescale(&r) != ENG_OK) {
             return ENG_ERR_RANGE;
         }
-        const uint64_t bound = accumulator_bound(m, m->w + (size_t)n * (size_t)m->size, eng_flash_s32(m->bias + n));
+        const uint64_t bound = accumulator_bound(m, m->w + (size_t)n * m->size, eng_flash_s32(m->bias + n));
         if (bound >= INT32_LIMIT || (m->left_must_hold && bound << r.left >= INT32_LIMIT)) {
             return ENG_ERR_OVERFLOW;
         }
@@ -115,12 +111,12 @@ static eng_status check_window(const eng_window *w)
 static eng_status check_conv(const eng_layer *l, const eng_conv2d_s8_params *p, bool left_must_hold)
 {
     const eng_window *v = &p->window;
-    if (check_window(v) != ENG_OK || p->in_c == 0 || p->out_c == 0 || (uint32_t)v->kernel_w * p->in_c > UINT16_MAX) {
+    const uint64_t size = (uint64_t)v->kernel_h * v->kernel_w * p->in_c;
+    if (check_window(v) != ENG_OK || p->in_c == 0 || p->out_c == 0 || size > UINT16_MAX) {
         return ENG_ERR_SHAPE;
     }
     const uint8_t x_max = (uint8_t)(p->zero_x < 0 ? 127 - p->zero_x : 128 + p->zero_x);
-    const uint64_t size = (uint64_t)v->kernel_h * v->kernel_w * p->in_c;
-    const products m = {l->w, l->bias, p->rescale, size, p->out_c, p->rescale_step, x_max, left_must_hold};
+    const products m = {l->w, l->bias, p->rescale, (uint16_t)size, p->out_c, p->rescale_step, x_max, left_must_hold};
     const eng_status status = check_output(&p->y);
     return status == ENG_OK ? check_products(&m) : status;
 }

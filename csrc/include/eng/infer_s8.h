@@ -34,9 +34,6 @@ void eng_dense_s8(const eng_dense_s8_params *p, const int8_t *x, const int8_t *w
 /* sum_k x[k] * w[k], k < n; no partial sum may leave int32. w may lie in flash. */
 int32_t eng_dot_s8(const int8_t *x, const int8_t *w, uint16_t n);
 
-/* sum_k (x[k] - zero_x) * w[k], k < n; no partial sum may leave int32. w may lie in flash. */
-int32_t eng_dot_zero_s8(const int8_t *x, int8_t zero_x, const int8_t *w, uint16_t n);
-
 typedef struct {
     eng_window window;
     uint16_t in_c, out_c;
@@ -52,14 +49,27 @@ typedef struct {
  *   w    [out_c][kernel_h][kernel_w][in_c]  codes, symmetric
  *   bias [out_c]                            int32 in units scale_x * scale_w
  *   y    [out_h][out_w][out_c]              codes; must not overlap x
- * Bound, proven per output channel: |bias[n]| + max|x - zero_x| * sum |w[n]| < 2^31. kernel_w*in_c <= 65535.
+ * Bound, proven per output channel: |bias[n]| + max|x - zero_x| * sum |w[n]| < 2^31. kernel_h*kernel_w*in_c <= 65535.
  * Cost: out_h*out_w*out_c*kernel_h*kernel_w*in_c multiply-adds, out_h*out_w*out_c requantizations. */
 void eng_conv2d_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
 
-/* One accumulator of a convolution, before requantization: output position (rows, columns), output channel n.
- * w and bias are those of all channels. */
-int32_t eng_conv2d_acc_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias,
-                          const eng_span *rows, const eng_span *columns, uint16_t n);
+/* Where the taps of one output position lie: `rows` rows of `runs` runs of `run` codes that are neighbours in x and in w.
+ * `taps` codes in all. Undilated taps of a row are one run; dilated ones are a run of in_c each. Steps and w_first in elements.
+ */
+typedef struct {
+    const int8_t *x;  /* first tap inside the image */
+    uint16_t w_first; /* its place among a channel's weights */
+    uint16_t rows, runs, run, taps;
+    uint16_t w_row, w_run;
+    size_t x_row, x_run;
+} eng_conv2d_patch;
+
+/* The patch of output position (row, column) of the image x. */
+eng_conv2d_patch eng_conv2d_patch_at(const eng_conv2d_s8_params *p, const int8_t *x, const eng_span *rows,
+                                     const eng_span *columns);
+
+/* One accumulator: bias + sum w * (x - zero_x) over a patch, w the weights of one output channel. */
+int32_t eng_conv2d_patch_sum(const eng_conv2d_patch *patch, int8_t zero_x, const int8_t *w, int32_t bias);
 
 typedef struct {
     eng_window window;
@@ -74,6 +84,9 @@ void eng_max_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y
  * |sum| <= 128 * count < 2^31: kernel_h * kernel_w < 2^24 is part of the domain.  y must not overlap x. */
 void eng_average_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y);
 
+/* Taps of a pool whose convolutions share one pass over the weights. */
+#define ENG_POOL_PATCHES 4
+
 typedef struct {
     eng_conv2d_s8_params conv; /* conv.y: the clamps of convolution and pool composed */
     eng_window pool;           /* over the convolution's output: pool.in_h = conv.window.out_h, and so on */
@@ -84,7 +97,7 @@ typedef struct {
  * |acc| * 2^left < 2^31 must hold beside that of eng_conv2d_s8.
  *   y [pool.out_h][pool.out_w][out_c]; must not overlap x.
  * Cost: as eng_conv2d_s8 on the pooled positions (positions in overlapping windows are computed again), a requantization
- * per pooled output. */
+ * per pooled output and ENG_POOL_PATCHES taps. */
 void eng_conv2d_max_pool2d_s8(const eng_conv2d_max_pool2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias,
                               int8_t *y);
 
