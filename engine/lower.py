@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import arena
-from engine.errors import QuantError
+from engine.errors import QuantError, UnsupportedError
 from engine.graph import Activation, Conv2DOptions, DenseOptions, Graph, Layer, Pool2DOptions, SoftmaxOptions, Tensor
 from engine.names import identifiers
 from engine.program import (
@@ -46,6 +46,8 @@ from engine.window import padded, window
 
 INT8_RANGE = (-128, 127)
 ACCUMULATOR_LIMIT = 1 << 31
+#: Offsets into the arena are 32-bit numbers.
+MAX_ARENA = (1 << 31) - 1
 #: Ratio of exactly 1: the rescale record for which requantization changes nothing but the range.
 UNITY = Rescale(1 << 30, 1, 0)
 
@@ -363,6 +365,8 @@ def _placed(calls: Sequence[_Call], lowering: _Lowering) -> Program:
     shared = _shared_buffers(calls, lowering)
     buffers, number = _buffers(calls, lowering, shared)
     layout = arena.place(buffers)
+    if layout.size > MAX_ARENA:
+        raise UnsupportedError(f"the activations take {layout.size} bytes; supported are at most {MAX_ARENA}")
     offset = {tensor: layout.offsets[index] for tensor, index in number.items()}
     names = identifiers("_".join(graph.layers[i].name for i in call.layers) for call in calls)
 

@@ -47,6 +47,23 @@ class Model:
     ------
     FormatError, UnsupportedError, QuantError
         If the graph is inconsistent, not supported, or cannot be computed in int32; names layer and tensor.
+
+    Examples
+    --------
+    A dense layer of two inputs and one output, all scales 0.5: ``y = (3 * x[0] - 2 * x[1]) / 2``, rounded half up.
+
+    >>> import numpy as np
+    >>> from engine.graph import DenseOptions, Graph, Layer, Tensor
+    >>> int8, half = np.dtype(np.int8), np.array([0.5], np.float32)
+    >>> x, y = Tensor("x", (1, 2), int8, half), Tensor("y", (1, 1), int8, half)
+    >>> w = Tensor("w", (1, 2), int8, half, data=np.array([[3, -2]], np.int8))
+    >>> layer = Layer("dense", "only", (0, 1, -1), (2,), DenseOptions())
+    >>> model = Model(Graph("example", (x, w, y), (layer,), (0,), (2,)))
+    >>> model.run(np.array([[10, 20], [3, 0]], np.int8))
+    array([[-5],
+           [ 5]], dtype=int8)
+    >>> model.predict(np.array([[5, 10]], np.float32))
+    array([[-2.5]], dtype=float32)
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -121,7 +138,8 @@ class Model:
         Parameters
         ----------
         x : float32[N, ...]
-            Shape of :attr:`input` with any batch N. Values outside the range of the input's quantization saturate.
+            Shape of :attr:`input` with any batch N. Values outside the range of the input's quantization saturate; NaN
+            counts as 0.
 
         Returns
         -------

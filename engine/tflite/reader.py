@@ -158,7 +158,8 @@ def _refuse_operators(operators: Iterable[Operator]) -> None:
     count = sum(len(indices) for indices in places.values())
     listed = "; ".join(f"{name} at {', '.join(map(str, indices))}" for name, indices in places.items())
     supported = ", ".join(sorted(OPERATOR_OF_NAME))
-    raise UnsupportedError(f"{count} operators are not supported (name at index): {listed}. Supported are {supported}.")
+    verb = "operator is" if count == 1 else "operators are"
+    raise UnsupportedError(f"{count} {verb} not supported (name at index): {listed}. Supported are {supported}.")
 
 
 def _refuse_types(file: File, operators: Iterable[Operator]) -> None:
