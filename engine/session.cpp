@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Session: a program made ready to run. Owns the kernels' records, keeps weights alive, lends an arena to each call.
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -8,7 +8,6 @@
 #include <mutex>
 #include <new>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,385 +16,13 @@
 #include <pybind11/numpy.h>
 
 #include "eng/model.h"
+#include "ports.hpp"
+#include "records.hpp"
 
-namespace py = pybind11;
-
+namespace engine
+{
 namespace
 {
-
-// ---- from engine/program.py to the core's records ----------------------------------------------------------------
-
-template <typename T> T field(py::handle object, const char *name)
-{
-    return py::cast<T>(object.attr(name));
-}
-
-eng_window window_of(py::handle w)
-{
-    eng_window r{};
-    r.in_h = field<uint16_t>(w, "in_h");
-    r.in_w = field<uint16_t>(w, "in_w");
-    r.out_h = field<uint16_t>(w, "out_h");
-    r.out_w = field<uint16_t>(w, "out_w");
-    r.kernel_h = field<uint16_t>(w, "kernel_h");
-    r.kernel_w = field<uint16_t>(w, "kernel_w");
-    r.stride_h = field<uint16_t>(w, "stride_h");
-    r.stride_w = field<uint16_t>(w, "stride_w");
-    r.dilation_h = field<uint16_t>(w, "dilation_h");
-    r.dilation_w = field<uint16_t>(w, "dilation_w");
-    r.pad_top = field<uint16_t>(w, "pad_top");
-    r.pad_left = field<uint16_t>(w, "pad_left");
-    return r;
-}
-
-eng_rescale rescale_of(py::handle r)
-{
-    return {field<int32_t>(r, "mult"), field<uint8_t>(r, "left"), field<uint8_t>(r, "right")};
-}
-
-eng_output_s8 output_of(py::handle y)
-{
-    return {field<int8_t>(y, "zero"), field<int8_t>(y, "lo"), field<int8_t>(y, "hi")};
-}
-
-// Params of one layer and what they point to. Its address must not change: layers point into it.
-struct Record {
-    union {
-        eng_dense_s8_params dense;
-        eng_conv2d_s8_params conv2d;
-        eng_conv2d_max_pool2d_s8_params conv2d_max_pool2d;
-        eng_pool2d_s8_params pool2d;
-        eng_requantize_s8_params requantize;
-        eng_softmax_s8_params softmax;
-        eng_argmax_s8_params argmax;
-        eng_quantize_params quantize;
-    } params{};
-    std::vector<eng_rescale> rescale;
-    std::vector<int32_t> table;
-    py::object w, bias;
-};
-
-// Rescale records, as many as the kernel will read.
-const eng_rescale *rescales_of(Record &record, py::handle params, size_t out)
-{
-    for (py::handle r : params.attr("rescale")) {
-        record.rescale.push_back(rescale_of(r));
-    }
-    const size_t expected = field<uint8_t>(params, "rescale_step") != 0 ? out : 1;
-    if (record.rescale.size() != expected) {
-        throw py::value_error("Session: rescale records do not fit the layer's outputs");
-    }
-    return record.rescale.data();
-}
-
-void fill_dense(Record &record, py::handle p)
-{
-    auto &r = record.params.dense;
-    r.in = field<uint16_t>(p, "in_");
-    r.out = field<uint16_t>(p, "out");
-    r.rescale_step = field<uint8_t>(p, "rescale_step");
-    r.y = output_of(p.attr("y"));
-    r.rescale = rescales_of(record, p, r.out);
-}
-
-void fill_conv2d(Record &record, eng_conv2d_s8_params &r, py::handle p)
-{
-    r.window = window_of(p.attr("window"));
-    r.in_c = field<uint16_t>(p, "in_c");
-    r.out_c = field<uint16_t>(p, "out_c");
-    r.zero_x = field<int8_t>(p, "zero_x");
-    r.rescale_step = field<uint8_t>(p, "rescale_step");
-    r.y = output_of(p.attr("y"));
-    r.rescale = rescales_of(record, p, r.out_c);
-}
-
-void fill_plain_conv2d(Record &record, py::handle p)
-{
-    fill_conv2d(record, record.params.conv2d, p);
-}
-
-void fill_conv2d_max_pool2d(Record &record, py::handle p)
-{
-    auto &r = record.params.conv2d_max_pool2d;
-    fill_conv2d(record, r.conv, p.attr("conv"));
-    r.pool = window_of(p.attr("pool"));
-}
-
-void fill_pool2d(Record &record, py::handle p)
-{
-    auto &r = record.params.pool2d;
-    r.window = window_of(p.attr("window"));
-    r.channels = field<uint16_t>(p, "channels");
-    r.lo = field<int8_t>(p, "lo");
-    r.hi = field<int8_t>(p, "hi");
-}
-
-void fill_requantize(Record &record, py::handle p)
-{
-    auto &r = record.params.requantize;
-    r.count = field<uint32_t>(p, "count");
-    r.zero_x = field<int8_t>(p, "zero_x");
-    r.rescale = rescale_of(p.attr("rescale"));
-    r.y = output_of(p.attr("y"));
-}
-
-void fill_softmax(Record &record, py::handle p)
-{
-    auto &r = record.params.softmax;
-    for (py::handle e : p.attr("table")) {
-        record.table.push_back(py::cast<int32_t>(e));
-    }
-    r.rows = field<uint32_t>(p, "rows");
-    r.size = field<uint16_t>(p, "size");
-    r.table_size = field<uint16_t>(p, "table_size");
-    r.table = record.table.data();
-    if (record.table.size() != r.table_size) {
-        throw py::value_error("Session: softmax table does not have table_size entries");
-    }
-}
-
-void fill_argmax(Record &record, py::handle p)
-{
-    auto &r = record.params.argmax;
-    r.rows = field<uint32_t>(p, "rows");
-    r.size = field<uint16_t>(p, "size");
-}
-
-void fill_quantize(Record &record, py::handle p)
-{
-    auto &r = record.params.quantize;
-    r.count = field<uint32_t>(p, "count");
-    r.scale = field<float>(p, "scale");
-    r.zero = field<int8_t>(p, "zero");
-}
-
-struct Kernel {
-    std::string_view name;
-    void (*fill)(Record &record, py::handle params);
-};
-
-// Indexed by eng_op.
-constexpr std::array<Kernel, ENG_OP_COUNT> KERNELS = {{
-    {"dense_s8", fill_dense},
-    {"conv2d_s8", fill_plain_conv2d},
-    {"conv2d_max_pool2d_s8", fill_conv2d_max_pool2d},
-    {"max_pool2d_s8", fill_pool2d},
-    {"average_pool2d_s8", fill_pool2d},
-    {"requantize_s8", fill_requantize},
-    {"softmax_s8", fill_softmax},
-    {"argmax_s8", fill_argmax},
-    {"quantize_f32_s8", fill_quantize},
-    {"dequantize_s8_f32", fill_quantize},
-}};
-
-uint8_t op_of(const std::string &name)
-{
-    for (size_t op = 0; op < KERNELS.size(); ++op) {
-        if (KERNELS[op].name == name) {
-            return static_cast<uint8_t>(op);
-        }
-    }
-    throw py::value_error("Session: there is no kernel '" + name + "'");
-}
-
-// Elements of weights and biases that the kernel will read.
-std::pair<size_t, size_t> constants_of(uint8_t op, const Record &record)
-{
-    if (op == ENG_OP_DENSE_S8) {
-        const auto &p = record.params.dense;
-        return {size_t{p.in} * p.out, p.out};
-    }
-    if (op == ENG_OP_CONV2D_S8 || op == ENG_OP_CONV2D_MAX_POOL2D_S8) {
-        const auto &p = op == ENG_OP_CONV2D_S8 ? record.params.conv2d : record.params.conv2d_max_pool2d.conv;
-        return {size_t{p.window.kernel_h} * p.window.kernel_w * p.in_c * p.out_c, p.out_c};
-    }
-    return {0, 0};
-}
-
-// Data of a row-major array of T with `count` elements, kept alive through `keep`; null where the layer has none.
-template <typename T> const T *constant(py::object source, size_t count, py::object &keep)
-{
-    if (source.is_none()) {
-        return nullptr;
-    }
-    if (!py::isinstance<py::array_t<T, py::array::c_style>>(source)) {
-        throw py::type_error("Session: weights must be row-major int8, biases int32");
-    }
-    const auto array = py::reinterpret_borrow<py::array>(source);
-    if (static_cast<size_t>(array.size()) != count) {
-        throw py::value_error("Session: weights or biases do not have the layer's shape");
-    }
-    keep = source;
-    return static_cast<const T *>(array.data());
-}
-
-// ---- arrays in and out -------------------------------------------------------------------------------------------
-
-// A tensor that arrays are exchanged for: one sample is `bytes` at `offset` in the arena.
-struct Port {
-    std::string name;
-    py::dtype dtype;
-    std::vector<py::ssize_t> shape; // of one sample, without the batch dimension
-    size_t bytes;
-    size_t offset;
-    eng_quantize_params quantize; // scale 0 where the tensor is not quantized
-
-    std::string text(const char *batch) const
-    {
-        std::string s = py::cast<std::string>(py::str(py::object(dtype))) + "[" + batch;
-        for (const py::ssize_t n : shape) {
-            s += ", " + std::to_string(n);
-        }
-        return s + "]";
-    }
-
-    std::vector<py::ssize_t> batched(py::ssize_t n) const
-    {
-        std::vector<py::ssize_t> full{n};
-        full.insert(full.end(), shape.begin(), shape.end());
-        return full;
-    }
-};
-
-Port port_of(py::handle source)
-{
-    const auto tuple = py::cast<py::tuple>(source);
-    Port port{py::cast<std::string>(tuple[0]), py::dtype::from_args(tuple[1]), {}, 0, py::cast<size_t>(tuple[3]), {}};
-    size_t count = 1;
-    for (py::handle n : tuple[2]) {
-        port.shape.push_back(py::cast<py::ssize_t>(n));
-        count *= static_cast<size_t>(port.shape.back());
-    }
-    port.bytes = count * static_cast<size_t>(port.dtype.itemsize());
-    port.quantize = {static_cast<uint32_t>(count), py::cast<float>(tuple[4]), py::cast<int8_t>(tuple[5])};
-    return port;
-}
-
-// The same tensor as real numbers: what a caller of predict exchanges for it.
-Port real_port(const Port &port)
-{
-    Port real = port;
-    real.dtype = py::dtype::of<float>();
-    real.bytes = size_t{port.quantize.count} * sizeof(float);
-    return real;
-}
-
-std::vector<Port> ports_of(py::handle source)
-{
-    std::vector<Port> ports;
-    for (py::handle p : source) {
-        ports.push_back(port_of(p));
-    }
-    return ports;
-}
-
-std::string shape_text(const py::array &a)
-{
-    std::string s = py::cast<std::string>(py::str(py::object(a.dtype()))) + "[";
-    for (py::ssize_t i = 0; i < a.ndim(); ++i) {
-        s += (i ? ", " : "") + std::to_string(a.shape(i));
-    }
-    return s + "]";
-}
-
-std::string type_text(py::handle object)
-{
-    return py::cast<std::string>(py::type::handle_of(object).attr("__name__"));
-}
-
-bool has_shape(const py::array &a, const Port &port)
-{
-    bool fits = static_cast<size_t>(a.ndim()) == port.shape.size() + 1;
-    for (size_t i = 0; fits && i < port.shape.size(); ++i) {
-        fits = a.shape(static_cast<py::ssize_t>(i) + 1) == port.shape[i];
-    }
-    return fits;
-}
-
-bool has_dtype(const py::array &a, const Port &port)
-{
-    return a.dtype().is(port.dtype) || a.dtype().equal(port.dtype);
-}
-
-[[noreturn]] void refuse(const char *function, const char *argument, py::handle object, const Port &port)
-{
-    const std::string where = std::string(function) + ": " + argument + " (" + port.name + ") ";
-    if (!py::isinstance<py::array>(object)) {
-        throw py::type_error(where + "is a " + type_text(object) + "; expected a NumPy array " + port.text("N"));
-    }
-    const auto a = py::reinterpret_borrow<py::array>(object);
-    const std::string found = where + "is " + shape_text(a) + "; expected " + port.text("N");
-    if (!has_dtype(a, port)) {
-        throw py::type_error(found + ": nothing is converted silently");
-    }
-    if (!has_shape(a, port)) {
-        throw py::value_error(found + " with the batch as first dimension");
-    }
-    throw py::value_error(where + "is strided; pass numpy.ascontiguousarray of it");
-}
-
-// Checks dtype, shape and layout; never converts. Returns the batch size.
-py::ssize_t check_array(const char *function, const char *argument, py::handle object, const Port &port)
-{
-    if (!py::isinstance<py::array>(object)) {
-        refuse(function, argument, object, port);
-    }
-    const auto a = py::reinterpret_borrow<py::array>(object);
-    if (!has_dtype(a, port) || !has_shape(a, port) || (a.flags() & py::array::c_style) == 0) {
-        refuse(function, argument, object, port);
-    }
-    return a.shape(0);
-}
-
-// One array, or a sequence with one for each port.
-std::vector<py::array> arrays_of(const char *function, const char *argument, py::handle object, const std::vector<Port> &ports,
-                                 py::ssize_t &batch)
-{
-    std::vector<py::object> items;
-    if (ports.size() == 1) {
-        items.push_back(py::reinterpret_borrow<py::object>(object));
-    } else {
-        if (!py::isinstance<py::sequence>(object) || py::isinstance<py::array>(object) || py::len(object) != ports.size()) {
-            throw py::type_error(std::string(function) + ": " + argument + " must be a tuple of " +
-                                 std::to_string(ports.size()) + " arrays, one for each");
-        }
-        for (py::handle item : object) {
-            items.push_back(py::reinterpret_borrow<py::object>(item));
-        }
-    }
-    std::vector<py::array> arrays;
-    for (size_t i = 0; i < ports.size(); ++i) {
-        const py::ssize_t n = check_array(function, argument, items[i], ports[i]);
-        if (batch >= 0 && n != batch) {
-            throw py::value_error(std::string(function) + ": " + argument + " (" + ports[i].name + ") has a batch of " +
-                                  std::to_string(n) + ", the others of " + std::to_string(batch));
-        }
-        batch = n;
-        arrays.push_back(py::reinterpret_borrow<py::array>(items[i]));
-    }
-    return arrays;
-}
-
-py::object result_of(const std::vector<py::array> &arrays)
-{
-    if (arrays.size() == 1) {
-        return arrays[0];
-    }
-    py::tuple t(arrays.size());
-    for (size_t i = 0; i < arrays.size(); ++i) {
-        t[i] = arrays[i];
-    }
-    return t;
-}
-
-bool overlap(const py::array &a, const py::array &b)
-{
-    const auto *p = static_cast<const uint8_t *>(a.data());
-    const auto *q = static_cast<const uint8_t *>(b.data());
-    return p < q + b.nbytes() && q < p + a.nbytes();
-}
-
-// ---- arenas ------------------------------------------------------------------------------------------------------
 
 struct ArenaDelete {
     void operator()(uint8_t *p) const
@@ -439,50 +66,6 @@ class ArenaPool
     std::mutex mutex_;
     std::vector<Arena> free_;
 };
-
-// ---- the session -------------------------------------------------------------------------------------------------
-
-// Bytes of arrays, one pointer a port; advanced sample by sample.
-template <typename Byte> std::vector<Byte *> pointers_of(const std::vector<py::array> &arrays)
-{
-    std::vector<Byte *> pointers;
-    for (const auto &a : arrays) {
-        pointers.push_back(static_cast<Byte *>(const_cast<void *>(a.data())));
-    }
-    return pointers;
-}
-
-void load(uint8_t *arena, const std::vector<Port> &ports, std::vector<const uint8_t *> &from)
-{
-    for (size_t i = 0; i < ports.size(); ++i) {
-        std::memcpy(arena + ports[i].offset, from[i], ports[i].bytes);
-        from[i] += ports[i].bytes;
-    }
-}
-
-void store(const uint8_t *arena, const Port &port, uint8_t *&to)
-{
-    std::memcpy(to, arena + port.offset, port.bytes);
-    to += port.bytes;
-}
-
-void load_real(uint8_t *arena, const Port &port, const float *from)
-{
-    if (port.quantize.scale > 0.0F) {
-        eng_quantize_f32_s8(&port.quantize, from, reinterpret_cast<int8_t *>(arena + port.offset));
-    } else {
-        std::memcpy(arena + port.offset, from, port.bytes);
-    }
-}
-
-void store_real(const uint8_t *arena, const Port &port, float *to)
-{
-    if (port.quantize.scale > 0.0F) {
-        eng_dequantize_s8_f32(&port.quantize, reinterpret_cast<const int8_t *>(arena + port.offset), to);
-    } else {
-        std::memcpy(to, arena + port.offset, port.bytes);
-    }
-}
 
 class Session
 {
@@ -664,9 +247,12 @@ class Session
 };
 
 } // namespace
+} // namespace engine
 
 PYBIND11_MODULE(_session, m)
 {
+    namespace py = pybind11;
+    using engine::Session;
     m.doc() = "Runs a program: records of the core over one arena. See engine.model.Model.";
     py::class_<Session>(m, "Session", "A program made ready to run; calls from several threads at once are safe.")
         .def(py::init<py::iterable, uint32_t, py::iterable, py::iterable, py::iterable>(), py::arg("steps"), py::arg("arena"),
@@ -680,7 +266,7 @@ PYBIND11_MODULE(_session, m)
              "Run a batch of float32[N, ...], quantized on the way in and dequantized on the way out.")
         .def("trace", &Session::trace, py::arg("x"), "Run a batch and return what each step wrote, [N, ...] each.");
     py::list kernels;
-    for (const Kernel &kernel : KERNELS) {
+    for (const engine::Kernel &kernel : engine::KERNELS) {
         kernels.append(py::str(kernel.name.data(), kernel.name.size()));
     }
     m.attr("KERNELS") = py::tuple(kernels);
