@@ -47,7 +47,7 @@ class Stop:
     ----------
     reason : str
         ``"break"`` (a BREAK instruction, which is done), ``"breakpoint"``, ``"until"``, ``"cycles"`` (the limit is reached)
-        or ``"asleep"`` (sleeping, and nothing can wake the chip).
+        or ``"asleep"`` (sleeping, and nothing but the host can wake the chip; the time up to the limit has passed).
     pc : int
         Byte address of the next instruction.
     function : str

@@ -83,19 +83,18 @@ Stop Cpu::run(uint64_t limit)
         if (cycles >= bus_.next_event()) {
             bus_.service();
         }
-        const unsigned vector = ready_vector();
-        if (vector != 0 && instructions >= hold_until_) {
-            enter_interrupt(vector);
-        }
         if (cycles >= limit) {
             return Stop::cycles;
         }
-        if (sleeping_) {
+        const unsigned vector = ready_vector();
+        if (vector != 0 && instructions >= hold_until_) {
+            enter_interrupt(vector);
+        } else if (sleeping_) {
             doze(limit);
-            continue;
+        } else {
+            horizon_ = vector != 0 ? 0 : std::min(limit, bus_.next_event());
+            execute();
         }
-        horizon_ = ready_vector() != 0 ? 0 : std::min(limit, bus_.next_event());
-        execute();
     }
     left_off_ = stop_ == Stop::breakpoint ? ip_ : nullptr;
     return stop_;
@@ -135,19 +134,23 @@ void Cpu::sleep()
 {
     if (bus_.may_sleep()) {
         sleeping_ = true;
+        hold_until_ = instructions;
         horizon_ = 0;
     }
 }
 
-// Time passes without instructions until the next event.
+// Time passes without instructions until the next event. When nothing can wake the chip, it passes to the limit if there is
+// one.
 void Cpu::doze(uint64_t limit)
 {
-    const uint64_t next = std::min(limit, bus_.next_event());
-    if ((sreg & FLAG_I) == 0 || next == NEVER) {
-        stop_ = Stop::asleep;
-        return;
+    const bool forever = (sreg & FLAG_I) == 0 || bus_.next_event() == NEVER;
+    const uint64_t next = forever ? limit : std::min(limit, bus_.next_event());
+    if (next != NEVER) {
+        cycles = std::max(cycles, next);
     }
-    cycles = std::max(cycles, next);
+    if (forever) {
+        stop_ = Stop::asleep;
+    }
 }
 
 // --------------------------------------------------------------------------------------------------------- interrupts
@@ -271,16 +274,16 @@ void Cpu::write_sp(uint16_t value, unsigned half)
     }
     sp_halves_ = 0;
     if (sp < sp_low) {
-        lower_stack();
+        sp_low = sp;
+    }
+    if (sp + 1 < stack_floor) {
+        full_stack();
     }
 }
 
-void Cpu::lower_stack()
+void Cpu::full_stack() const
 {
-    sp_low = sp;
-    if (sp + 1 < stack_floor) {
-        throw Fault(FaultKind::stack, sp, "stack has run into static data");
-    }
+    throw Fault(FaultKind::stack, sp, "stack has run into static data");
 }
 
 void Cpu::empty_stack() const

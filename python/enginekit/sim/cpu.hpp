@@ -4,6 +4,7 @@
 
 #include "trace.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -133,11 +134,12 @@ class Cpu
     // ---- stack
     void push(uint8_t value)
     {
+        if (sp < stack_floor) {
+            full_stack();
+        }
         write(sp, value);
         --sp;
-        if (sp < sp_low) {
-            lower_stack();
-        }
+        sp_low = std::min(sp_low, sp);
     }
     uint8_t pop()
     {
@@ -243,7 +245,7 @@ class Cpu
   private:
     void write_low(uint16_t address, uint8_t value);
     void write_sp(uint16_t value, unsigned half);
-    void lower_stack();
+    [[noreturn]] void full_stack() const;
     [[noreturn]] void empty_stack() const;
     Insn decode_at(uint16_t word) const;
     [[noreturn]] void jump_fault(uint16_t word) const;

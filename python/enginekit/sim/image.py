@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from engine.errors import DoesNotFitError, FormatError
+from engine.errors import DoesNotFitError, EngineError, FormatError
 
 FLASH_BYTES = 0xC000
 EEPROM_BYTES = 0x100
@@ -95,17 +94,25 @@ def read_elf(path: str | Path) -> Image:
     """
     with Path(path).open("rb") as stream:
         try:
-            elf = ELFFile(stream)
-        except ELFError as error:
-            raise FormatError(f"{path}: not an ELF file ({error}); expected the .elf that avr-gcc links") from None
-        if elf["e_machine"] != "EM_AVR":
-            raise FormatError(f"{path}: made for {elf['e_machine']}; expected EM_AVR, as avr-gcc links")
-        if elf["e_type"] != "ET_EXEC":
-            raise FormatError(f"{path}: an object file; expected a linked program")
-        flash, eeprom = _load(elf, str(path))
-        _check_constants(elf, str(path))
-        symbols, functions = _symbols(elf)
-        return Image(flash, eeprom, elf["e_entry"], symbols, functions, _static_end(elf, str(path)))
+            return _read(ELFFile(stream), str(path))
+        except EngineError:
+            raise
+        except Exception as error:  # pyelftools lets errors of many kinds pass for files that are cut or garbled
+            raise FormatError(f"{path}: not a readable ELF file ({error!r}); expected the .elf that avr-gcc links") from None
+
+
+def _read(elf: Any, path: str) -> Image:
+    if elf["e_machine"] != "EM_AVR":
+        raise FormatError(f"{path}: made for {elf['e_machine']}; expected EM_AVR, as avr-gcc links")
+    if elf["e_type"] != "ET_EXEC":
+        raise FormatError(f"{path}: {elf['e_type']}, an object file or library; expected a linked program")
+    flash, eeprom = _load(elf, path)
+    _check_constants(elf, path)
+    symbols, functions = _symbols(elf)
+    start = elf["e_entry"]
+    if start % 2 or start >= FLASH_BYTES:
+        raise FormatError(f"{path}: starts at 0x{start:X}; expected an even address below 0x{FLASH_BYTES:X}")
+    return Image(flash, eeprom, start, symbols, functions, _static_end(elf, path))
 
 
 def read_hex(path: str | Path) -> Image:
@@ -163,6 +170,8 @@ def _load(elf: Any, path: str) -> tuple[bytes, bytes]:
     segments = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]]
     for segment in segments:
         load, data = segment["p_paddr"], segment.data()
+        if len(data) != segment["p_filesz"]:
+            raise FormatError(f"{path}: cut short; a segment of {segment['p_filesz']} bytes has {len(data)}")
         if load >= _FUSE_SPACE:
             continue
         if load >= _EEPROM_SPACE:
@@ -189,9 +198,9 @@ def _load_address(elf: Any, section: Any) -> int:
 
 def _check_constants(elf: Any, path: str) -> None:
     section = elf.get_section_by_name(".rodata")
-    if section is None or section["sh_size"] == 0 or section["sh_addr"] < _DATA_SPACE:
+    if section is None or section["sh_size"] == 0:
         return
-    seen = section["sh_addr"] - _DATA_SPACE
+    seen = section["sh_addr"] & 0xFFFF
     mapped = _load_address(elf, section) + FLASH_MAPPED
     if seen != mapped:
         raise FormatError(

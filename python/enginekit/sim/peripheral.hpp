@@ -123,9 +123,9 @@ class ResetController final : public Peripheral
     uint8_t read(uint16_t offset, uint64_t now) override;
     void write(uint16_t offset, uint8_t value, uint64_t now) override;
     bool take_request();
-    void set_cause(uint8_t flags)
+    void set_cause(uint8_t flags) // power-on clears the others; they stay until then or until written
     {
-        flags_ = flags;
+        flags_ = (flags & 1) != 0 ? flags : static_cast<uint8_t>(flags_ | flags);
     }
 
   private:

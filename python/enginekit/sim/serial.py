@@ -116,7 +116,7 @@ class SimulatedSerial:
         if stop.reason == "cycles":
             return True
         if stop.reason == "asleep":
-            return self._port.received > 0
+            return left is not None or self._port.received > 0
         raise EngineError(f"SimulatedSerial: the program stopped ({stop.reason}) in {stop.function} while a read waited")
 
     def _collect(self) -> None:

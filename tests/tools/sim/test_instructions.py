@@ -6,13 +6,15 @@ The opcodes come from avr-as, so that the decoder is judged too. The oracle work
 from __future__ import annotations
 
 import random
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 import pytest
 
-from enginekit.sim import Chip
+from enginekit.sim import Chip, Fault
 
 EDGES = (0x00, 0x01, 0x7F, 0x80, 0xFF)
 WORD_EDGES = (0x0000, 0x0001, 0x003F, 0x00FF, 0x7FFF, 0x8000, 0xFFC0, 0xFFFF)
@@ -522,3 +524,30 @@ def test_every_opcode_of_the_manual_is_covered(assemble):
     manual = set(MANUAL.split())
     tried = {case.text.split()[0] for make in FAMILIES.values() for case in make()}
     assert manual <= tried, sorted(manual - tried)
+
+
+#: What avr-objdump knows of other AVR cores and the AVRxt of this chip lacks.
+ELSEWHERE = {"elpm", "xch", "las", "lac", "lat", "des", "eijmp", "eicall"}
+
+
+def test_reserved_opcodes_fault_and_no_others(tmp_path):
+    binary = tmp_path / "opcodes.bin"
+    binary.write_bytes(b"".join(opcode.to_bytes(2, "little") + bytes(2) for opcode in range(0x10000)))
+    command = ["avr-objdump", "-D", "-b", "binary", "-m", "avr:103", binary]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    known = {
+        int(m[1], 16) // 4: m[2]
+        for m in re.finditer(r"^\s*([0-9a-f]+):\s+(?:[0-9a-f]{2} )+\s*(\S+)", listing, re.MULTILINE)
+        if int(m[1], 16) % 4 == 0
+    }
+    assert len(known) == 0x10000
+    chip = Chip(b"")
+    for opcode, name in known.items():
+        load_code(chip, [opcode, 0])
+        chip.pc, chip.sp = 2 * AT, 0x3F00
+        try:
+            chip.step()
+            kind = None
+        except Fault as fault:
+            kind = fault.kind
+        assert (kind == "illegal opcode") == (name == ".word" or name in ELSEWHERE), f"0x{opcode:04X} {name}: {kind}"
