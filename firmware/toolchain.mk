@@ -32,5 +32,8 @@ endif
 
 AVR_WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wcast-qual -Wstrict-prototypes \
                 -Wmissing-prototypes -Wdouble-promotion -Wundef -Werror
-AVR_CFLAGS   := -mmcu=$(AVR_DEVICE) -std=c11 -ffunction-sections -fdata-sections $(AVR_WARNINGS)
+# Some versions from 12 on take a register's address for a null pointer's neighbourhood; older ones lack the parameter.
+AVR_PAGE     := --param=min-pagesize=0
+AVR_CFLAGS   := -mmcu=$(AVR_DEVICE) -std=c11 -ffunction-sections -fdata-sections $(AVR_WARNINGS) \
+                $(if $(call avr_links,-mmcu=$(AVR_DEVICE) $(AVR_PAGE)),$(AVR_PAGE))
 AVR_LDFLAGS  = -Wl,--gc-sections $(AVR_MAP) $(AVR_FOLDER)flash_map.ld

@@ -29,6 +29,8 @@
 void usart_init(uint32_t clock_hz)
 {
     PORTMUX_USARTROUTEA = (uint8_t)((USART_ALT ? 1U : 0U) << (2 * USART));
+    /* High first: a low line would be a start bit. */
+    PORT_OUTSET(TX_PORT) = 1 << TX_PIN;
     PORT_DIRSET(TX_PORT) = 1 << TX_PIN;
     /* BAUD = 64 * clock / (16 * rate), rounded. */
     USART_BAUD(USART) = (uint16_t)((clock_hz * 4 + USART_BAUD_RATE / 2) / USART_BAUD_RATE);

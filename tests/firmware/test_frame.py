@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import random
 from itertools import pairwise
 
@@ -165,3 +166,9 @@ def test_a_size_beyond_what_a_frame_holds_is_damage() -> None:
     decoder = frame.Decoder()
     assert decoder.feed(bytes(frame.PREAMBLE) + stuffed + b"\x00") == []
     assert decoder.damaged == 1
+
+
+def test_examples() -> None:
+    """pytest does not look for examples in compiled modules."""
+    result = doctest.testmod(frame)
+    assert (result.failed, result.attempted >= 4) == (0, True)

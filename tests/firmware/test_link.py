@@ -248,6 +248,8 @@ def test_device_absent(library: Path, direction: str) -> None:
     ):
         client.hello()
     assert client.retries == 2
+    with pytest.raises(device.NoAnswerError, match=r"selftest: no answer .* Or does it take longer than 10.0 s\?"):
+        client.selftest()
 
 
 def test_line_at_another_baud_rate(library: Path) -> None:

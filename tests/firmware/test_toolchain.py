@@ -277,8 +277,23 @@ def test_a_toolchain_that_knows_the_device_brings_startup_and_map(tmp_path: Path
         toolchain.build_firmware(tiny.files(flash=49_000 - built.flash), tmp_path / "out")
 
 
-def test_sources_are_found() -> None:
-    assert (toolchain.sources() / "firmware" / "startup.S").is_file()
+def test_sources_of_an_installed_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """setup.py copies csrc and firmware into the wheel; with them alone a firmware must build."""
+    package = tmp_path / "site" / "enginekit"
+    for name in ("csrc", "firmware"):
+        shutil.copytree(FIRMWARE.parent / name, package / "sources" / name, ignore=shutil.ignore_patterns("build"))
+    monkeypatch.setattr(toolchain, "__file__", str(package / "toolchain.py"))
+    assert toolchain.sources() == package / "sources"
+    assert toolchain.build_firmware(tiny.files(), tmp_path / "out").flash > 0
+    shutil.rmtree(package / "sources" / "csrc")
+    with pytest.raises(toolchain.ToolchainError, match=r"the firmware's sources are neither in .* reinstall engine"):
+        toolchain.build_firmware(tiny.files(), tmp_path / "out")
+
+
+def test_make_without_a_model_says_what_to_do(tmp_path: Path) -> None:
+    done = make(f"MODEL={tmp_path}/none", f"BUILD={tmp_path}/build")
+    assert done.returncode != 0
+    assert "none/model.h: give MODEL=folder, as `enginekit emit model.tflite -o folder` writes it" in done.stderr
 
 
 def test_a_folder_with_a_space(tmp_path: Path) -> None:

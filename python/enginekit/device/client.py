@@ -212,33 +212,37 @@ class Client:
         raise NoAnswerError(self._silence(kind, heard))
 
     def _await(self, kind: int, crc: int, patience: float) -> tuple[frame.Frame | None, int]:
-        """Read until the answer to the current request or damage or silence; return it and how many bytes came."""
+        """Read until the answer to the current request, or damage, or silence; return it and how many bytes came."""
         decoder = frame.Decoder()
         echo = crc.to_bytes(2, "little")
-        self._port.timeout = patience
+        wait = patience
         for count in range(_ENOUGH):
-            byte = self._port.read(1)
+            byte = self._read(wait)
             if not byte:
                 return None, count
-            self._port.timeout = _GAP
+            wait = _GAP
             for each in decoder.feed(byte):
-                fits = each.sequence == self._sequence and each.payload[:2] == echo
-                if fits and each.kind in {kind | protocol.ANSWER, protocol.ERROR}:
+                if each.sequence == self._sequence and each.payload[:2] == echo and each.kind in _answers(kind):
                     return each, count + 1
-                if not fits and _says_damaged(each):
+                if _says_damaged(each):
                     return None, count + 1
                 # An answer to an earlier request: the one to ours is still to come.
-                self._port.timeout = patience
+                wait = patience
             if decoder.damaged:
                 return None, count + 1
         return None, _ENOUGH
 
     def _wait_for_quiet(self) -> None:
         """Let whatever is still coming come, so that the device listens when the request is repeated."""
-        self._port.timeout = _QUIET
         for _ in range(_ENOUGH):
-            if not self._port.read(1):
+            if not self._read(_QUIET):
                 break
+
+    def _read(self, seconds: float) -> bytes:
+        """Wait for one byte. Setting pyserial's timeout is a system call, so it is not set without need."""
+        if self._port.timeout != seconds:
+            self._port.timeout = seconds
+        return self._port.read(1)
 
     def _accepted(self, answer: frame.Frame, kind: int, size: int) -> bytes:
         data = answer.payload[2:]
@@ -251,7 +255,14 @@ class Client:
         what = f"{protocol.VERB_NAMES[kind]}: no answer from {where} to {self._attempts} requests"
         if heard:
             return f"{what}; {heard} bytes came that are none: a disturbed line, another baud rate, or another firmware"
-        return f"{what} and not a single byte: is this the right port, and has the firmware been flashed (enginekit flash)?"
+        slow = f" Or does it take longer than {self._run_patience} s?" if kind in {protocol.RUN, protocol.SELFTEST} else ""
+        return (
+            f"{what} and not a single byte: is this the right port, and has the firmware been flashed (enginekit flash)?{slow}"
+        )
+
+
+def _answers(kind: int) -> tuple[int, int]:
+    return kind | protocol.ANSWER, protocol.ERROR
 
 
 def _says_damaged(answer: frame.Frame) -> bool:
