@@ -86,6 +86,7 @@ setup(
                 extension
                 for extension in (
                     cython("engine.kernels", "engine/kernels.pyx"),
+                    cython("engine.kernels_encoded", "engine/kernels_encoded.pyx"),
                     cython("engine.kernels_f32", "engine/kernels_f32.pyx"),
                     cython("enginekit.device.frame", "python/enginekit/device/frame.pyx"),
                 )

@@ -9,6 +9,7 @@
 #define ENG_VERSION       "0.1.0"
 
 #include "eng/dot.h"
+#include "eng/encodings.h"
 #include "eng/flash.h"
 #include "eng/infer_s8.h"
 #include "eng/math_f32.h"

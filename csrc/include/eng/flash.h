@@ -15,6 +15,16 @@ static inline int8_t eng_flash_s8(const int8_t *p)
     return (int8_t)pgm_read_byte(p);
 }
 
+static inline uint8_t eng_flash_u8(const uint8_t *p)
+{
+    return pgm_read_byte(p);
+}
+
+static inline uint32_t eng_flash_u32(const uint32_t *p)
+{
+    return pgm_read_dword(p);
+}
+
 static inline int32_t eng_flash_s32(const int32_t *p)
 {
     return (int32_t)pgm_read_dword(p);
@@ -29,6 +39,16 @@ static inline eng_rescale eng_flash_rescale(const eng_rescale *p)
 #else
 
 static inline int8_t eng_flash_s8(const int8_t *p)
+{
+    return *p;
+}
+
+static inline uint8_t eng_flash_u8(const uint8_t *p)
+{
+    return *p;
+}
+
+static inline uint32_t eng_flash_u32(const uint32_t *p)
 {
     return *p;
 }

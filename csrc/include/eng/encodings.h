@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Encoded weights: how a layer's weights lie in flash when a kernel of 16-bit accumulators reads them. An encoding never
+ * changes a result: each kernel here gives the sums or codes of its plain counterpart in eng/infer_s8.h, bit for bit.
+ * Encoder and proofs: python/enginekit/encode. Portable twins: csrc/src. AVR twins: csrc/avr, same symbols.
+ *
+ * Sums are written as "s24": three bytes each, little endian, two's complement; |sum| < 2^23 is proven by the encoder. */
+#ifndef ENG_ENCODINGS_H
+#define ENG_ENCODINGS_H
+
+#include "eng/quant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Steps of the unrolled body of eng_dense_rows<R>_s24: the longest group. */
+#define ENG_ROWS_DEPTH 12
+
+/* Header byte of a group of k inputs, 1 <= k <= ENG_ROWS_DEPTH, in a block of R rows. Header 0 ends the block. It is the word
+ * offset at which the AVR twin enters its unrolled body, where a step is 4R+1 words. */
+#define ENG_ROWS_HEADER(rows, k) (1 + (ENG_ROWS_DEPTH - (k)) * (4 * (rows) + 1))
+
+/* Dense weights in blocks of R rows.
+ *   w       [blocks][in][R]  codes; rows beyond the layer's last are zero
+ *   groups  [blocks][...]    header bytes, lengths summing to in, then 0; the same for every row of the block
+ *   start   [blocks][R] s24  where each sum starts: what is added to sum_k w[k] * x[k], see the kernels
+ * Bounds that the encoder proves for x in its range [lo, hi], for every row and group with products p in [min, max]:
+ *   sum of max <= 32512 and sum of min >= -32768, so that a 16-bit accumulator biased by 0x8000 with up to 255 left over from
+ *   the groups before cannot wrap; and the finished sum fits 24 bits. */
+typedef struct {
+    const int8_t *w;
+    const uint8_t *groups;
+    const uint8_t *start;
+    uint8_t blocks;
+    uint16_t in;
+} eng_dense_rows;
+
+/* sum[n] = start[n] + 32768 * (groups of n's block) + sum_k w[n][k] * x[k], for R rows at a time.
+ *   x    [in]            codes, as they are
+ *   sum  [blocks*R] s24  must not overlap x
+ * start holds the bias (zero point folded in) less 32768 a group, modulo 2^24.
+ * Cost (AVRxt): 7 cycles a product, (2k + 2.5R + 12) more a group of k inputs. Stack (AVR): 29 bytes. */
+void eng_dense_rows1_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
+void eng_dense_rows2_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
+void eng_dense_rows3_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
+void eng_dense_rows4_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
+void eng_dense_rows5_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
+
+/* A rescale ratio as one multiplication: code = floor((sum * mult + offset * 2^(S-24)) / 2^S) - 128, clamped to [lo, hi], with
+ * S = 32 or 40 by kernel; offset holds zero point, rounding and the 128. Both are below 2^32.
+ * The encoder only writes a record whose steps it has found equal to those of the exact rule, single or double rounding, over
+ * the proven range of the sum. */
+typedef struct {
+    uint32_t mult;
+    uint32_t offset;
+} eng_step;
+
+typedef struct {
+    const eng_step *step; /* [count] */
+    uint16_t count;
+    int8_t lo, hi;
+    uint8_t negative_is_lo; /* 1: every negative sum gives lo (ReLU), and need not be multiplied; else 0 */
+} eng_requant_s24;
+
+/* y[n] = requantized sum[n], one record a sum, S = 32 or 40. y may be where sum is.
+ * Bound: |sum * mult + offset * 2^(S-24)| < 2^(S+15).  Cost (AVRxt): 115 cycles each, 17 if negative and lo. Stack (AVR): 15
+ * bytes. */
+void eng_requant32_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y);
+void eng_requant40_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y);
+
+typedef struct {
+    const eng_rescale *rescale;
+    uint16_t count;
+    uint8_t rescale_step;
+    eng_output_s8 y;
+} eng_requant_exact_s24;
+
+/* The same by the exact rule of dense layers, for ratios that have no eng_step. y may be where sum is. */
+void eng_requant_single_s24_s8(const eng_requant_exact_s24 *p, const uint8_t *sum, int8_t *y);
+
+/* Where inputs differ from the zero point: runs[0] = number of runs, then for each: inputs skipped since the run before, inputs
+ * in the run (1 to 255). */
+typedef struct {
+    uint16_t in;
+    uint16_t limit;       /* most inputs in runs */
+    uint8_t capacity;     /* most runs; the table has 1 + 2*capacity bytes */
+    uint8_t sample_limit; /* most of x[0], x[8], x[16], ... that may differ from zero_x */
+    int8_t zero_x;
+} eng_runs;
+
+/* Finds the runs of x[k] != zero_x. Returns 1, or 0 if a limit is exceeded, so that skipping would not pay; then the table is
+ * undefined. The sample is judged first, so that full inputs cost little. A gap longer than 255 inputs contains runs of one
+ * input that is zero_x; they count as runs, not towards the limit.
+ * Cost (AVRxt): 4.3 cycles an input outside runs, 8 inside, 1.4 for the sample. Stack (AVR): 8 bytes. */
+uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs);
+
+/* sum[n] = start[n] + sum_k w[n][k] * (x[k] - zero_x) over the inputs in runs: the sum over all inputs.
+ * Layout of p as above, groups unused, start = bias without the zero point folded in. x[k] - zero_x in [0, 255] and
+ * |start + any partial sum| < 2^22 are proven by the encoder.
+ * Accumulators of 16 bits that overflow are put right when it happens, so that no group lengths are needed.
+ * Cost (AVRxt): (8R + 6) cycles an input in a run, 20 a run, 12 an overflow. Stack (AVR): 33 bytes. */
+void eng_dense_runs1_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
+void eng_dense_runs2_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
+void eng_dense_runs3_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
+void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
+void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eng/encodings.h"
+#include "eng/flash.h"
+
+static int32_t read_s24(const uint8_t *sum)
+{
+    const uint32_t bits = ((uint32_t)sum[2] << 24) | ((uint32_t)sum[1] << 16) | ((uint32_t)sum[0] << 8);
+    return (int32_t)bits >> 8;
+}
+
+void eng_requant_single_s24_s8(const eng_requant_exact_s24 *p, const uint8_t *sum, int8_t *y)
+{
+    const eng_rescale *rescale = p->rescale;
+    for (uint16_t n = 0; n < p->count; ++n) {
+        const eng_rescale r = eng_flash_rescale(rescale);
+        y[n] = eng_requant_single_s8(read_s24(sum + (size_t)3 * n), &r, &p->y);
+        rescale += p->rescale_step;
+    }
+}

@@ -1,0 +1,13 @@
+import numpy as np
+from numpy.typing import NDArray
+
+DEPTH: int
+
+def dense_rows_s24(w: NDArray[np.int8], groups: bytes, start: NDArray[np.uint8], x: NDArray[np.int8]) -> NDArray[np.int32]: ...
+def runs_s8(x: NDArray[np.int8], *, zero_x: int, limit: int, capacity: int, sample_limit: int) -> bytes | None: ...
+def dense_runs_s24(
+    w: NDArray[np.int8], start: NDArray[np.uint8], x: NDArray[np.int8], runs: bytes, *, zero_x: int
+) -> NDArray[np.int32]: ...
+def requant_s24_s8(
+    steps: NDArray[np.uint32], sums: NDArray[np.int32], *, shift: int, lo: int, hi: int, negative_is_lo: bool = False
+) -> NDArray[np.int8]: ...

@@ -1,0 +1,263 @@
+# cython: boundscheck=False, wraparound=False
+"""The kernels that read encoded weights (csrc/include/eng/encodings.h), on arrays: what the chip runs, on the host.
+
+Nothing is converted: arrays must have the documented dtype, shape and C order. Streams are checked, so that no call can read
+out of bounds; bounds of accumulators are the encoder's to prove (:mod:`enginekit.encode`).
+
+All raise TypeError for a wrong type or dtype and ValueError for a wrong shape or value.
+"""
+
+import numpy as np
+
+from engine import _arguments as check
+
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t
+
+
+cdef extern from "eng/encodings.h" nogil:
+    enum:
+        ENG_ROWS_DEPTH
+
+    ctypedef struct eng_dense_rows:
+        const int8_t *w
+        const uint8_t *groups
+        const uint8_t *start
+        uint8_t blocks
+        uint16_t in_ "in"
+
+    ctypedef struct eng_step:
+        uint32_t mult, offset
+
+    ctypedef struct eng_requant_s24:
+        const eng_step *step
+        uint16_t count
+        int8_t lo, hi
+        uint8_t negative_is_lo
+
+    ctypedef struct eng_runs:
+        uint16_t in_ "in"
+        uint16_t limit
+        uint8_t capacity, sample_limit
+        int8_t zero_x
+
+    void eng_dense_rows1_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_rows2_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_rows3_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_rows4_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_rows5_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
+    uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs)
+    void eng_dense_runs1_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    void eng_dense_runs2_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    void eng_dense_runs3_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    void eng_requant32_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
+    void eng_requant40_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
+
+
+ctypedef void (*dense_rows)(const eng_dense_rows *p, const int8_t *x, uint8_t *sum) noexcept nogil
+ctypedef void (*dense_runs)(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum) noexcept nogil
+
+cdef dense_rows *ROWS = [eng_dense_rows1_s24, eng_dense_rows2_s24, eng_dense_rows3_s24, eng_dense_rows4_s24, eng_dense_rows5_s24]
+cdef dense_runs *RUNS = [eng_dense_runs1_s24, eng_dense_runs2_s24, eng_dense_runs3_s24, eng_dense_runs4_s24, eng_dense_runs5_s24]
+
+#: Longest group of a block of rows.
+DEPTH = ENG_ROWS_DEPTH
+
+
+def _lengths(str function, const uint8_t[::1] groups, int rows, int blocks, int size):
+    """Check the headers: every block's lengths sum to `size`, then 0, and nothing is left over."""
+    cdef Py_ssize_t at = 0
+    cdef int block, done, header, step = 4 * rows + 1
+    for block in range(blocks):
+        done = 0
+        while True:
+            if at == groups.shape[0]:
+                raise ValueError(f"{function}: groups end within block {block} of {blocks}")
+            header = groups[at]
+            at += 1
+            if header == 0:
+                break
+            if (header - 1) % step or (header - 1) // step >= ENG_ROWS_DEPTH:
+                raise ValueError(f"{function}: groups[{at - 1}] is {header}, which is no header for blocks of {rows} rows")
+            done += ENG_ROWS_DEPTH - (header - 1) // step
+        if done != size:
+            raise ValueError(f"{function}: the groups of block {block} cover {done} inputs; expected {size}")
+    if at != groups.shape[0]:
+        raise ValueError(f"{function}: groups has {groups.shape[0] - at} bytes beyond its {blocks} blocks")
+
+
+def _blocks(str function, w, start):
+    if not isinstance(w, np.ndarray) or w.ndim != 3:
+        raise TypeError(f"{function}: w must be an array int8[blocks, in, rows]")
+    blocks, size, rows = w.shape
+    check.integer(function, "blocks", blocks, 1, 255)
+    check.integer(function, "in", size, 1, 65535)
+    check.integer(function, "rows", rows, 1, 5)
+    check.array(function, "w", w, np.int8, w.shape)
+    check.array(function, "start", start, np.uint8, (blocks, rows, 3))
+    return blocks, size, rows
+
+
+def _sums(const uint8_t[::1] raw):
+    """int32 of little-endian s24."""
+    parts = np.asarray(raw).reshape(-1, 3).astype(np.int32)
+    return ((parts[:, 2] << 24) | (parts[:, 1] << 16) | (parts[:, 0] << 8)) >> 8
+
+
+def dense_rows_s24(w, groups, start, x):
+    """Dense sums in blocks of rows, as ``eng_dense_rows<R>_s24`` computes them.
+
+    Parameters
+    ----------
+    w : int8[blocks, in, rows]
+        `rows` from 1 to 5.
+    groups : bytes
+        Headers of all blocks.
+    start : uint8[blocks, rows, 3]
+    x : int8[in]
+
+    Returns
+    -------
+    int32[blocks * rows]
+
+    Examples
+    --------
+    >>> w, start = np.array([[[2], [3]]], np.int8), np.array([[[5, 128, 255]]], np.uint8)
+    >>> dense_rows_s24(w, bytes([1 + 10 * 5, 0]), start, np.array([10, 100], np.int8))
+    array([325], dtype=int32)
+    """
+    cdef str function = "dense_rows_s24"
+    blocks, size, rows = _blocks(function, w, start)
+    cdef const int8_t[:, :, ::1] pw = w
+    cdef const uint8_t[:, :, ::1] ps = start
+    cdef const uint8_t[::1] pg = bytes(groups)
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, (size,))
+    _lengths(function, pg, rows, blocks, size)
+    cdef uint8_t[::1] out = np.empty(blocks * rows * 3, np.uint8)
+    cdef eng_dense_rows p = [&pw[0, 0, 0], &pg[0], &ps[0, 0, 0], blocks, size]
+    ROWS[<int>rows - 1](&p, &px[0], &out[0])
+    return _sums(out)
+
+
+def runs_s8(x, *, zero_x, limit, capacity, sample_limit):
+    """Find the runs of inputs that differ from the zero point.
+
+    Parameters
+    ----------
+    x : int8[in]
+    zero_x : int
+        -128 to 127.
+    limit : int
+        Most inputs in runs, 0 to 65535.
+    capacity, sample_limit : int
+        Most runs, and most of every eighth input that may differ; 0 to 255.
+
+    Returns
+    -------
+    bytes or None
+        Number of runs, then gap and length of each; None if a limit is exceeded.
+
+    Examples
+    --------
+    >>> list(runs_s8(np.array([0, 0, 5, 6, 0, 7], np.int8), zero_x=0, limit=6, capacity=4, sample_limit=1))
+    [2, 2, 2, 1, 1]
+    """
+    cdef str function = "runs_s8"
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, np.shape(x))
+    cdef eng_runs p
+    p.in_ = check.integer(function, "in", px.shape[0], 1, 65535)
+    p.limit = check.integer(function, "limit", limit, 0, 65535)
+    p.capacity = check.integer(function, "capacity", capacity, 0, 255)
+    p.sample_limit = check.integer(function, "sample_limit", sample_limit, 0, 255)
+    p.zero_x = check.integer(function, "zero_x", zero_x, -128, 127)
+    cdef uint8_t[::1] out = np.empty(1 + 2 * capacity, np.uint8)
+    if not eng_runs_s8(&p, &px[0], &out[0]):
+        return None
+    return bytes(out[: 1 + 2 * out[0]])
+
+
+def dense_runs_s24(w, start, x, runs, *, zero_x):
+    """Dense sums over runs of inputs, as ``eng_dense_runs<R>_s24`` computes them.
+
+    Parameters
+    ----------
+    w : int8[blocks, in, rows]
+        `rows` from 1 to 5.
+    start : uint8[blocks, rows, 3]
+    x : int8[in]
+    runs : bytes
+        From :func:`runs_s8`.
+    zero_x : int
+        -128 to 127.
+
+    Returns
+    -------
+    int32[blocks * rows]
+
+    Examples
+    --------
+    >>> w, start = np.array([[[2], [3], [4]]], np.int8), np.array([[[5, 0, 0]]], np.uint8)
+    >>> dense_runs_s24(w, start, np.array([1, 7, 1], np.int8), bytes([1, 1, 1]), zero_x=1)
+    array([23], dtype=int32)
+    """
+    cdef str function = "dense_runs_s24"
+    blocks, size, rows = _blocks(function, w, start)
+    cdef const int8_t[:, :, ::1] pw = w
+    cdef const uint8_t[:, :, ::1] ps = start
+    cdef const uint8_t[::1] pr = bytes(runs)
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, (size,))
+    if len(pr) == 0 or len(pr) != 1 + 2 * pr[0] or sum(bytes(runs)[1:]) > size:
+        raise ValueError(f"{function}: runs is not a table of runs within {size} inputs")
+    cdef uint8_t[::1] out = np.empty(blocks * rows * 3, np.uint8)
+    cdef eng_dense_rows p = [&pw[0, 0, 0], NULL, &ps[0, 0, 0], blocks, size]
+    cdef int8_t zero = check.integer(function, "zero_x", zero_x, -128, 127)
+    RUNS[<int>rows - 1](&p, &px[0], zero, &pr[0], &out[0])
+    return _sums(out)
+
+
+def requant_s24_s8(steps, sums, *, shift, lo, hi, negative_is_lo=False):
+    """Requantize sums by one multiplication each.
+
+    Parameters
+    ----------
+    steps : uint32[n, 2]
+        ``eng_step[n]``: mult, offset.
+    sums : int32[n]
+        In [-2**23, 2**23).
+    shift : int
+        32 or 40.
+    lo, hi : int
+        Range of the codes, -128 to 127.
+    negative_is_lo : bool
+        Give `lo` for every negative sum.
+
+    Returns
+    -------
+    int8[n]
+
+    Examples
+    --------
+    >>> steps = np.array([[1 << 31, 0x80800000]], np.uint32)  # a half, rounded, zero point 0
+    >>> requant_s24_s8(steps, np.array([9], np.int32), shift=32, lo=-128, hi=127)
+    array([5], dtype=int8)
+    """
+    cdef str function = "requant_s24_s8"
+    count = check.integer(function, "count", len(sums), 1, 65535)
+    cdef const uint32_t[:, ::1] ps = check.array(function, "steps", steps, np.uint32, (count, 2))
+    check.array(function, "sums", sums, np.int32, (count,))
+    if max(abs(int(sums.min())), abs(int(sums.max()) + 1)) > 1 << 23:
+        raise ValueError(f"{function}: a sum does not fit 24 bits")
+    raw = np.stack([(sums >> s) & 0xFF for s in (0, 8, 16)], axis=1).astype(np.uint8).reshape(-1)
+    cdef const uint8_t[::1] pr = raw
+    cdef int8_t[::1] out = np.empty(count, np.int8)
+    cdef eng_requant_s24 p
+    p.step = <const eng_step *>&ps[0, 0]
+    p.count = count
+    p.lo = check.integer(function, "lo", lo, -128, 127)
+    p.hi = check.integer(function, "hi", hi, -128, 127)
+    p.negative_is_lo = bool(negative_is_lo)
+    if shift not in (32, 40):
+        raise ValueError(f"{function}: shift is {shift}; expected 32 or 40")
+    (eng_requant40_s24_s8 if shift == 40 else eng_requant32_s24_s8)(&p, &pr[0], &out[0])
+    return np.asarray(out)

@@ -1,0 +1,18 @@
+"""Lossless encodings of weights for the kernels in csrc/include/eng/encodings.h, each with the proof that it needs."""
+
+from enginekit.encode.dense import DENSE_ROWS, DenseRows, dense_rows
+from enginekit.encode.groups import group_lengths, row_headers
+from enginekit.encode.steps import Rounding, WideSteps, thresholds, wide_step, wide_steps
+
+__all__ = [
+    "DENSE_ROWS",
+    "DenseRows",
+    "Rounding",
+    "WideSteps",
+    "dense_rows",
+    "group_lengths",
+    "row_headers",
+    "thresholds",
+    "wide_step",
+    "wide_steps",
+]
