@@ -19,7 +19,7 @@ from engine.errors import DoesNotFitError, EngineError
 from enginekit.chips import ATMEGA4809
 
 #: RAM that a build must leave for the stack, bytes; tests/firmware measures what is used.
-STACK = 192
+STACK = 320
 #: Where the ATmega4809 maps its flash into the data space, and where its RAM ends.
 FLASH_MAP = 0x4000
 RAM_END = 0x4000

@@ -120,10 +120,10 @@ def test_sizes_add_up(image: toolchain.FirmwareImage) -> None:
     ("model", "options", "message"),
     [
         ({"flash": 100_000}, {}, r"flash: (\d+) of 48640 B, of them 100005 B the model's data, (\d+) B too many$"),
-        ({"arena": 7000}, {}, r"RAM: (\d+) B and 192 B for the stack of 6144 B, (\d+) B too many$"),
+        ({"arena": 7000}, {}, r"RAM: (\d+) B and 320 B for the stack of 6144 B, (\d+) B too many$"),
         ({"flash": 50_000, "arena": 6100}, {}, r"flash: .* B too many; RAM: .* B too many$"),
         ({}, {"flash": 1000}, r"flash: (\d+) of 1000 B"),
-        ({}, {"ram": 100}, r"RAM: \d+ B and 192 B for the stack of 100 B"),
+        ({}, {"ram": 100}, r"RAM: \d+ B and 320 B for the stack of 100 B"),
     ],
 )
 def test_what_does_not_fit_says_by_how_much(
@@ -151,13 +151,13 @@ def test_the_makefile_alone(tmp_path: Path) -> None:
     done = make(*where, "size")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^flash +\d+ of +48640 B$", done.stdout, re.M)
-    assert re.search(r"^RAM +\d+ of +6144 B, with 192 B for the stack$", done.stdout, re.M)
+    assert re.search(r"^RAM +\d+ of +6144 B, with 320 B for the stack$", done.stdout, re.M)
     assert "link_receive" in done.stdout
     assert "avr-gcc" not in make(*where).stdout  # nothing to do
     over = make(*where, "FLASH=1000", "RAM=200")
     assert over.returncode != 0
     assert re.search(r"^flash +(\d+) of +1000 B: \d+ B too many$", over.stdout, re.M)
-    assert re.search(r"^RAM +\d+ of +200 B, with 192 B for the stack: \d+ B too many$", over.stdout, re.M)
+    assert re.search(r"^RAM +\d+ of +200 B, with 320 B for the stack: \d+ B too many$", over.stdout, re.M)
     assert not (tmp_path / "build/firmware.elf").exists()
     assert "-DUSART=1" in make(*where, "USART=1").stdout  # other options rebuild
 
@@ -268,11 +268,11 @@ def test_a_toolchain_that_knows_the_device_brings_startup_and_map(tmp_path: Path
     assert (built.flash, built.ram) == (image.flash, image.ram)
     with pytest.raises(DoesNotFitError, match=r"^the firmware does not fit the chip: flash: (\d+) B too many for 48640 B"):
         toolchain.build_firmware(tiny.files(flash=60_000), tmp_path / "out")
-    with pytest.raises(DoesNotFitError, match=r"RAM: (\d+) B too many for 5952 B without the stack's$") as caught:
+    with pytest.raises(DoesNotFitError, match=r"RAM: (\d+) B too many for 5824 B without the stack's$") as caught:
         toolchain.build_firmware(tiny.files(arena=7000), tmp_path / "out")
     said = re.search(r"RAM: (\d+)", str(caught.value))
     assert said is not None
-    assert abs(int(said[1]) - (built.ram - 17 + 7000 - 5952)) < 4
+    assert abs(int(said[1]) - (built.ram - 17 + 7000 - 5824)) < 4
     with pytest.raises(DoesNotFitError, match=r"flash: (\d+) of 48640 B, .*, \d+ B too many"):
         toolchain.build_firmware(tiny.files(flash=49_000 - built.flash), tmp_path / "out")
 
