@@ -118,8 +118,8 @@ def arrays(params: Params) -> Iterator[tuple[str, tuple[Any, ...]]]:
         value = getattr(params, name)
         if kind in (_RESCALE_ARRAY, _TABLE):
             yield name, value
-        elif isinstance(kind, type) and kind is not Rescale:
-            yield from arrays(value) if kind is Conv2DParams else ()
+        elif kind is Conv2DParams:
+            yield from arrays(value)
 
 
 def initializer(record: Any, pointers: dict[str, str]) -> str:

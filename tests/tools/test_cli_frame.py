@@ -86,6 +86,18 @@ def test_help_loads_neither_verbs_nor_numpy():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_reader_that_stops_early_is_no_traceback():
+    program = "import sys; from enginekit.cli.output import result; import enginekit.cli as cli\n"
+    program += "import types; verb = types.ModuleType('enginekit.cli.probe', ''); verb.add_arguments = lambda parser: None\n"
+    program += "verb.main = lambda args: [result('x' * 9999) for _ in range(99)] and 0\n"
+    program += "sys.modules[verb.__name__] = verb; cli.VERBS = (cli.Verb('probe', ''),); sys.exit(cli.main(['probe']))"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+
+
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == "enginekit 0.1.0\n"

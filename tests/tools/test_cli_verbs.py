@@ -214,6 +214,7 @@ def test_inspect_as_json(folder, capsys):
     assert [step["kernel"] for step in about["steps"]] == ["conv2d_max_pool2d_s8", "dense_s8", "softmax_s8"]
     first = about["steps"][0]
     assert (first["x_shape"], first["y_shape"]) == ([6, 6, 1], [2, 2, 4])
+    assert first["y_low"] == 0 < first["y_high"]
     assert about["inputs"] == [
         {"name": "input", "dtype": "int8", "shape": [6, 6, 1], "scale": pytest.approx(model.input.scale[0]), "zero": -128}
     ]

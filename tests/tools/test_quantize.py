@@ -60,7 +60,7 @@ def test_a_range_is_covered_and_zero_is_exact(low, width):
 
 @pytest.mark.parametrize("value", [0.0, 1e-40, -1e-42])
 def test_an_activation_that_is_always_zero_has_a_defined_scale(value):
-    assert make_range(value, 0.0) == Range(0.0, 1.0, constant=True)
+    assert make_range(value, 0.0) == Range(0.0, 1.0)
 
 
 def test_minmax_ranges_are_those_of_the_float_network():
@@ -242,6 +242,17 @@ def test_a_layer_that_is_always_zero_still_works():
     x = rng.random((20, 6), np.float32)
     model = quantize(network, x)
     np.testing.assert_allclose(model.predict(x), np.tile([1, -2, 0.5], (20, 1)), atol=0.02)
+    assert (model.run(codes(model, x)) == reference(model, codes(model, x))).all()
+
+
+@pytest.mark.parametrize("last", [Relu("r"), Softmax("s")])
+def test_matrices_come_in_too(last):
+    """Keras users flatten images without a channel dimension."""
+    chain = (last, Flatten("flat"), Dense("d", np.eye(6, dtype=np.float32), np.zeros(6, np.float32)))
+    network = Network("n", (2, 3), chain)
+    x = np.random.default_rng(1).uniform(-1, 1, (30, 2, 3)).astype(np.float32)
+    model = quantize(network, x)
+    np.testing.assert_allclose(model.predict(x), float_oracle.forward(network, x)[-1], atol=0.02)
     assert (model.run(codes(model, x)) == reference(model, codes(model, x))).all()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ def _run(args: argparse.Namespace) -> int:
     except UsageError as error:
         args._parser.error(str(error))
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read stdout has enough. The interpreter flushes it once more at its end: give it a place to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (EngineError, OSError) as error:
         return _failed(args.verb, str(error))

@@ -1,7 +1,8 @@
 """Show what a .tflite costs on the chip, before anything is compiled.
 
-One line a kernel call: shapes, multiply-adds, the bits of the smallest accumulator that provably cannot overflow, bytes of
-flash for its data, and its buffers in the arena. RAM is exact. Flash counts the model's data; code comes on top.
+One line a kernel call: shapes, the real values that its output covers, multiply-adds, the bits of the smallest accumulator
+that provably cannot overflow, bytes of flash for its data, and its buffers in the arena. RAM is exact. Flash counts the
+model's data; code comes on top.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def main(args: argparse.Namespace) -> int:
     for described, step in zip(about["steps"], model.program.steps, strict=True):
         described["x_shape"] = list(model.graph.tensors[step.x].shape[1:])
         described["y_shape"] = list(model.graph.tensors[step.y].shape[1:])
+        described["y_low"], described["y_high"] = _range(model.graph.tensors[step.y])
     result(as_json(about) if args.json else _text(about))
     story(problem or f"fits the {ATMEGA4809.name}, with {ATMEGA4809.usable_flash - costs.flash:,} bytes of flash for code")
     return 1 if problem and args.check else 0
@@ -54,6 +56,14 @@ def _tensor(tensor: Any) -> dict[str, Any]:
     scale = None if tensor.scale is None else float(tensor.scale[0])
     shape = list(tensor.shape[1:])
     return {"name": tensor.name, "dtype": tensor.dtype.name, "shape": shape, "scale": scale, "zero": tensor.zero_point}
+
+
+def _range(tensor: Any) -> tuple[float | None, float | None]:
+    """Real values that an int8 tensor's codes cover; None where they are no real numbers or not quantized."""
+    if tensor.scale is None:
+        return None, None
+    scale = float(tensor.scale[0])
+    return scale * (-128 - tensor.zero_point), scale * (127 - tensor.zero_point)
 
 
 def _ends(what: str, tensors: list[dict[str, Any]]) -> list[str]:
@@ -66,13 +76,14 @@ def _ends(what: str, tensors: list[dict[str, Any]]) -> list[str]:
 
 
 def _text(about: dict[str, Any]) -> str:
-    header = ["layer", "kernel", "in", "out", "MACs", "acc bits", "flash", "read at", "write at", "arena"]
+    header = ["layer", "kernel", "in", "out", "low", "high", "MACs", "acc bits", "flash", "read at", "write at", "arena"]
     rows = [
         [
             step["name"],
             step["kernel"],
             "x".join(map(str, step["x_shape"])),
             "x".join(map(str, step["y_shape"])),
+            *("-" if step[end] is None else f"{step[end]:.4g}" for end in ("y_low", "y_high")),
             step["macs"],
             step["acc_bits"],
             step["flash"],

@@ -11,6 +11,7 @@ from typing import Any
 def result(text: str) -> None:
     """Write `text` and a newline to stdout."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def story(text: str) -> None:

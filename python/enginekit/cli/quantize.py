@@ -53,6 +53,9 @@ def main(args: argparse.Namespace) -> int:
     model.save(args.output)
     story(f"wrote {args.output}: {args.output.stat().st_size:,} bytes")
     report = measure(network, model, inputs[:REPORT_INPUTS])
+    for layer in report.layers:
+        if layer.float_low == layer.float_high:
+            story(f"layer {layer.name!r} is always {layer.float_low:g} over the calibration data")
     result(as_json(report.as_dict()) if args.json else as_table(*_table(report.layers)))
     return 0
 

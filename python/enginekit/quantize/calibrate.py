@@ -18,7 +18,7 @@ BINS = 1 << 16
 
 @dataclass(frozen=True)
 class Range:
-    """Real values that codes must cover, ``low <= 0 <= high``; `constant` if calibration only ever saw zero.
+    """Real values that codes must cover, ``low <= 0 <= high``.
 
     Examples
     --------
@@ -30,7 +30,6 @@ class Range:
 
     low: float
     high: float
-    constant: bool = False
 
     def scale_and_zero(self) -> tuple[np.float32, int]:
         """Give float32 scale and zero point in [-128, 127], as TensorFlow Lite's quantizer does.
@@ -52,11 +51,11 @@ def make_range(low: float, high: float) -> Range:
     0 and stays so, and other values that might come later keep a meaning.
 
     >>> make_range(0.5, 2.0), make_range(0.0, 0.0)
-    (Range(low=0.0, high=2.0, constant=False), Range(low=0.0, high=1.0, constant=True))
+    (Range(low=0.0, high=2.0), Range(low=0.0, high=1.0))
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if (high - low) / 255 < float(np.finfo(np.float32).tiny):
-        return Range(0.0, 1.0, constant=True)
+        return Range(0.0, 1.0)
     return Range(low, high)
 
 
