@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 FIRMWARE = ROOT / "firmware"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Werror"]
 
@@ -16,14 +17,22 @@ Noise = Callable[[bytes], bytes]
 
 def build_link(files: Mapping[str, str], out: Path) -> Path:
     """Compile link.c, frame.c and a model into a shared library for the host."""
-    for name, text in files.items():
-        (out / name).write_text(text)
-    library = out / "link.so"
-    sources = [FIRMWARE / "link.c", ROOT / "csrc/src/frame.c", Path(__file__).with_name("hardware.c"), out / "model.c"]
+    return _compile(files, out, "link.so", [], ["-O1", "-shared", "-fPIC", "-Wl,-Bsymbolic"])
+
+
+def build_fuzzer(files: Mapping[str, str], out: Path) -> Path:
+    """Compile the same into a program that feeds its input to the link, with sanitizers."""
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    return _compile(files, out, "fuzz", [HERE / "fuzz.c"], ["-O1", "-g", *sanitizers])
+
+
+def _compile(files: Mapping[str, str], out: Path, name: str, extra: list[Path], flags: list[str]) -> Path:
+    for file, text in files.items():
+        (out / file).write_text(text)
+    sources = [FIRMWARE / "link.c", ROOT / "csrc/src/frame.c", HERE / "hardware.c", out / "model.c", *extra]
     includes = [f"-I{folder}" for folder in (ROOT / "csrc/include", FIRMWARE, out)]
-    flags = ["-std=c11", "-O1", "-g", "-shared", "-fPIC", "-Wl,-Bsymbolic"]
-    subprocess.run(["cc", *flags, *WARNINGS, *includes, *map(str, sources), "-o", str(library)], check=True)
-    return library
+    subprocess.run(["cc", "-std=c11", *flags, *WARNINGS, *includes, *map(str, sources), "-o", str(out / name)], check=True)
+    return out / name
 
 
 class Board:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from firmware.fakes import FIRMWARE, Board, Noise, build_link
+from firmware.fakes import FIRMWARE, Board, Noise, build_fuzzer, build_link
 from serial.tools import list_ports
 
 import engine
@@ -347,3 +348,18 @@ def test_connect_opens_a_port_through_pyserial() -> None:
     client = device.connect("loop://", attempts=2, patience=0.05)
     with pytest.raises(device.NoAnswerError, match="bytes came that are none"):
         client.hello()
+
+
+def test_any_bytes_at_all_under_sanitizers(tmp_path: Path) -> None:
+    """Frames, damaged frames and noise: no read or write out of bounds, no undefined behaviour."""
+    program = build_fuzzer(tiny.files(), tmp_path)
+    rng = random.Random(11)
+    stream = bytearray(rng.randbytes(200_000))
+    for seed in range(600):
+        kind, size = rng.choice([1, 2, 2, 3, 4, 77]), rng.choice([0, 1, tiny.X_SIZE, tiny.X_SIZE, rng.randrange(400), 7000])
+        wire = frame.encode(kind, rng.randrange(256), rng.randbytes(size)).wire
+        stream += Hiss(seed, rng.choice([0, 0, 0.001, 0.02]))(wire)
+        if seed % 5 == 0:
+            stream += b"\xff\xfe"
+    done = subprocess.run([program], input=bytes(stream), capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (0, "")
