@@ -18,16 +18,16 @@ static inline void tile(const eng_matmul_f32_params *p, size_t rows, size_t cols
         }
     }
     /* Ends by address, not by count: gcc would otherwise vectorize over steps, gathering from b at a fourth of the speed. */
-    const float *const end = a + p->steps * p->a_step;
-    while (a != end) {
+    for (const float *const last = a + (p->steps - 1) * p->a_step;; a += p->a_step, b += p->b_step) {
         for (size_t i = 0; i < rows; ++i) {
             const float factor = a[i * p->a_row];
             for (size_t j = 0; j < cols; ++j) {
                 sum[i][j] += factor * b[j];
             }
         }
-        a += p->a_step;
-        b += p->b_step;
+        if (a == last) {
+            break;
+        }
     }
     for (size_t i = 0; i < rows; ++i) {
         for (size_t j = 0; j < cols; ++j) {

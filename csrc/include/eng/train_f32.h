@@ -19,10 +19,10 @@
 extern "C" {
 #endif
 
-/* Sizes and distances in elements. */
+/* Sizes and distances in elements, all at least 1. */
 typedef struct {
     size_t rows, cols, steps;
-    size_t a_row, a_step; /* between a(i, s) and a(i+1, s); between a(i, s) and a(i, s+1), >= 1 */
+    size_t a_row, a_step; /* between a(i, s) and a(i+1, s); between a(i, s) and a(i, s+1) */
     size_t b_step;        /* between rows of b, >= cols */
     size_t c_row;         /* between rows of c, >= cols */
 } eng_matmul_f32_params;
