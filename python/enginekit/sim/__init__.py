@@ -29,11 +29,12 @@ Using one of these stops with a `Fault` that names it. Start-up times, wake-up t
 Writes to reserved bits are ignored.
 """
 
-from enginekit.sim.chip import Chip, Fault, FunctionProfile, SerialPort, Stop
+from enginekit.sim.chip import CallResult, Chip, Fault, FunctionProfile, SerialPort, Stop
 from enginekit.sim.image import Image, Symbol, read_elf, read_hex
 from enginekit.sim.serial import SimulatedSerial
 
 __all__ = [
+    "CallResult",
     "Chip",
     "Fault",
     "FunctionProfile",

@@ -188,6 +188,7 @@ PYBIND11_MODULE(_chip, module)
         .def("run", &run)
         .def("read", &read_memory)
         .def("write", &write_memory)
+        .def("call", [](Machine &m, uint32_t address) { m.cpu.call(word_of(address, "call")); })
         .def("set_breakpoint",
              [](Machine &m, uint32_t address, bool enabled) { m.cpu.set_breakpoint(word_of(address, "breakpoint"), enabled); })
         .def("set_functions", &set_functions)

@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from enginekit.sim._chip import Machine
 from enginekit.sim.image import FLASH_BYTES, SRAM_END, SRAM_START, Image, Symbol, read_elf, read_hex
 
+_ARGUMENTS = (24, 22, 20, 18, 16, 14, 12, 10, 8)
 _OSCILLATORS = (16_000_000, 20_000_000)
 
 
@@ -80,6 +81,27 @@ class FunctionProfile:
     calls: int
     exclusive: int
     inclusive: int
+
+
+@dataclass(frozen=True)
+class CallResult:
+    """What `Chip.call` gives.
+
+    Attributes
+    ----------
+    cycles : int
+        From the function's first instruction to its return, both included; the call itself is not.
+    registers : bytes
+        r0 to r31 after the return.
+    """
+
+    cycles: int
+    registers: bytes
+
+    def value(self, size: int, *, signed: bool = False) -> int:
+        """Read the result as avr-gcc returns it: 1 byte in r24, 2 in r25:r24, 4 in r25:r22, 8 in r25:r18."""
+        first = 24 if size == 1 else 26 - size
+        return int.from_bytes(self.registers[first : first + size], "little", signed=signed)
 
 
 class SerialPort:
@@ -259,6 +281,52 @@ class Chip:
     def step(self) -> Stop:
         """Execute one instruction (and enter an interrupt before it, if one is due)."""
         return self.run(1)
+
+    def call(self, symbol: str, *arguments: int, max_cycles: int | None = None) -> CallResult:
+        """Call a function of the program as a debugger does, and let the program stand where it was.
+
+        Parameters
+        ----------
+        symbol : str
+        *arguments : int
+            Up to nine arguments of 8 or 16 bits, pointers among them, in avr-gcc's registers r25:r24, r23:r22, ..., r9:r8.
+        max_cycles : int, optional
+
+        Returns
+        -------
+        CallResult
+
+        Raises
+        ------
+        EngineError
+            If the function does not return: within `max_cycles`, or because of BREAK, a breakpoint or sleep.
+        Fault
+            As for `run`.
+
+        Notes
+        -----
+        Registers and SREG are put back afterwards; memory is as the function leaves it. The program must have run far enough
+        to have set up what the function needs: stack pointer, r1 = 0, static data.
+        """
+        address = self._code_address(symbol)
+        if len(arguments) > len(_ARGUMENTS):
+            raise ValueError(f"call: {len(arguments)} arguments; at most {len(_ARGUMENTS)} go in registers")
+        saved = [self.register(n) for n in range(32)]
+        back, sp, sreg, start = self.pc, self.sp, self.sreg, self.cycles
+        for n, value in zip(_ARGUMENTS, arguments, strict=False):
+            self.set_register(n, value & 0xFF)
+            self.set_register(n + 1, value >> 8 & 0xFF)
+        self._machine.call(address)
+        while self.pc != back or self.sp != sp:
+            left = None if max_cycles is None else start + max_cycles - self.cycles
+            stop = self.run(left, until=back)
+            if stop.reason != "until":
+                raise EngineError(f"call: {symbol} did not return ({stop.reason}); the program stands in {stop.function}")
+        result = CallResult(self.cycles - start, bytes(self.register(n) for n in range(32)))
+        for n, value in enumerate(saved):
+            self.set_register(n, value)
+        self.sreg = sreg
+        return result
 
     def power_on(self) -> None:
         """Start again from power-on: registers and SRAM lose their contents, flash and EEPROM keep them."""

@@ -186,6 +186,14 @@ class Cpu
         left_off_ = nullptr;
     }
 
+    void call(uint16_t word) // as a debugger does: the program goes on where it is when the function has returned
+    {
+        const Insn *target = at(word);
+        push_pc(ip_);
+        note_call(target);
+        set_pc(word);
+    }
+
     // ---- calls, for the profile
     void note_call(const Insn *target)
     {

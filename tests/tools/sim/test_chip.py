@@ -5,6 +5,7 @@ import re
 import pytest
 from tools.sim.programs import HEAD
 
+from engine.errors import EngineError
 from enginekit.sim import Chip, Fault
 
 
@@ -227,6 +228,42 @@ def test_breakpoints(build):
     plain = Chip.from_elf(build(HEAD + CALLS))
     plain.run(until="finish")
     assert chip.instructions == 2 * plain.instructions
+
+
+FUNCTIONS = """
+uint8_t memory[8];
+NOINLINE uint8_t first(uint8_t a) { return (uint8_t)(a + 1); }
+NOINLINE int16_t difference(int16_t a, int16_t b) { return a - b; }
+NOINLINE uint32_t product(uint16_t a, uint16_t b, uint8_t *to) { to[1] = 7; return (uint32_t)a * b; }
+NOINLINE uint64_t wide(uint16_t a, uint16_t b, uint16_t c, uint16_t d) { return (uint64_t)a << 48 | (uint64_t)b * c + d; }
+NOINLINE void stuck(void) { for (;;) __asm__ volatile(""); }
+int main(void)
+{
+    for (volatile uint8_t i = 0; i < 100; ++i) __asm__ volatile("");
+    memory[0] = first(memory[1]) + (uint8_t)difference(1, 2) + (uint8_t)product(1, 2, memory) + (uint8_t)wide(1, 2, 3, 4);
+    finish();
+    stuck();
+}
+"""
+
+
+def test_call(build):
+    chip = Chip.from_elf(build(HEAD + FUNCTIONS))
+    chip.run(until="main")
+    chip.run(100)
+    before = chip.pc, chip.sp, chip.sreg, [chip.register(n) for n in range(32)]
+    assert chip.call("first", 255).value(1) == 0
+    assert chip.call("difference", 1000, -30000 & 0xFFFF).value(2, signed=True) == 31000
+    memory, _ = chip.symbol("memory")
+    assert chip.call("product", 60000, 50000, memory).value(4) == 3_000_000_000
+    assert chip.read(memory + 1, 1) == b"\x07"
+    assert chip.call("wide", 0xABCD, 3, 5, 7).value(8) == 0xABCD << 48 | 22
+    assert before == (chip.pc, chip.sp, chip.sreg, [chip.register(n) for n in range(32)])
+    cycles = chip.call("difference", 1, 2).cycles
+    row = next(row for row in chip.profile() if row.name == "difference")
+    assert (row.calls, row.inclusive) == (2, 2 * cycles)
+    with pytest.raises(EngineError, match=r"call: stuck did not return \(cycles\); the program stands in stuck"):
+        chip.call("stuck", max_cycles=1000)
 
 
 def test_until_goes_on_to_the_next_time(build):
