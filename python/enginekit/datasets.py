@@ -280,8 +280,8 @@ def _get(url: str, title: str, *, progress: bool, timeout: float) -> bytes:
         response = stack.enter_context(urlopen(url, timeout=timeout))
         if not progress:
             return bytes(response.read())
-        from rich.console import Console  # noqa: PLC0415  (only for people at a terminal; engine itself needs no rich)
-        from rich.progress import wrap_file  # noqa: PLC0415
+        from rich.console import Console
+        from rich.progress import wrap_file
 
         total = int(response.headers.get("Content-Length") or 0)
         reader = stack.enter_context(wrap_file(response, total, description=title, console=Console(stderr=True)))
@@ -291,7 +291,7 @@ def _get(url: str, title: str, *, progress: bool, timeout: float) -> bytes:
 def _scikit_digits(reason: str) -> Digits:
     """scikit-learn's digits in MNIST's format: 8x8 pixels of 0..16, scaled up to 24x24 of 0..255, 2 pixels of border."""
     try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415  (an optional dependency, offline only)
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise FileNotFoundError(
             f"MNIST is not on this machine ({reason}) and scikit-learn is not installed: set ENGINE_DATA to a folder with "
