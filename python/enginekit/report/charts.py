@@ -84,7 +84,7 @@ def histogram(codes: NDArray[np.int8], *, width: int = 300, height: int = 96, bi
 
 def arena_map(blocks: Sequence[Block], columns: Sequence[str], total: int, *, width: int = 880) -> Markup:
     """Draw which bytes of an arena of `total` bytes are in use while each of `columns` runs; time to the right, bytes up."""
-    left, top, tall = 60, 8, 220
+    left, top, tall = 60, 20, 220
     height = top + tall + 40
     column = (width - left) / max(len(columns), 1)
     total = max(total, 1)
@@ -97,7 +97,8 @@ def arena_map(blocks: Sequence[Block], columns: Sequence[str], total: int, *, wi
         parts.append(_text(left - 6, y + 4, f"{tick:,}", anchor="end", fill=MUTED))
     for block in sorted(blocks, key=lambda b: b.scratch):
         fill = fills.setdefault(block.label, FILLS[len(fills) % len(FILLS)])
-        parts.extend(_block(block, "none" if block.scratch else fill, frame))
+        free = _free_above(block, blocks, 16 / frame.unit)
+        parts.extend(_block(block, "none" if block.scratch else fill, frame, free_above=free))
     for i, name in enumerate(columns):
         x = left + (i + 0.5) * column
         parts.append(_text(x, top + tall + 18, _cut(name, column), anchor="middle", fill=INK))
@@ -105,7 +106,7 @@ def arena_map(blocks: Sequence[Block], columns: Sequence[str], total: int, *, wi
     return _svg(width, height, parts, label="Buffers in the arena over time")
 
 
-def _block(block: Block, fill: str, frame: _Frame) -> list[str]:
+def _block(block: Block, fill: str, frame: _Frame, *, free_above: bool) -> list[str]:
     x = frame.left + block.first * frame.column + 2
     wide = (block.last - block.first + 1) * frame.column - 4
     high = max(block.size * frame.unit, 1.0)
@@ -116,10 +117,25 @@ def _block(block: Block, fill: str, frame: _Frame) -> list[str]:
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="2" fill="{fill}" '
         f'stroke="{MUTED}" stroke-width="0.7"{dash}><title>{_escape(tip)}</title></rect>'
     ]
+    label = _cut(f"{block.label} · {block.size:,} B", wide)
     if high >= 14:
-        label = _cut(f"{block.label} · {block.size:,} B", wide)
         parts.append(_text(x + wide / 2, y + high / 2 + 4, label, anchor="middle", fill=INK))
+    elif free_above:
+        parts.append(_text(x + wide / 2, y - 4, label, anchor="middle", fill=MUTED))
     return parts
+
+
+def _free_above(block: Block, blocks: Sequence[Block], room: float) -> bool:
+    """Whether the `room` bytes above `block` are unused while it lives."""
+    low, high = block.offset + block.size, block.offset + block.size + room
+    return not any(
+        other is not block
+        and other.first <= block.last
+        and block.first <= other.last
+        and other.offset < high
+        and low < other.offset + other.size
+        for other in blocks
+    )
 
 
 def curves(series: Sequence[tuple[str, Sequence[float]]], *, width: int = 420, height: int = 150) -> Markup:

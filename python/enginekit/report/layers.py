@@ -1,0 +1,111 @@
+"""Per-layer rows, arena lifetimes and weight statistics of a lowered model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from engine.graph import Graph
+from engine.model import Model
+from engine.program import Program, Step
+from enginekit.plan import plan
+from enginekit.report import charts
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A kernel call as the page shows it; `cycles` are measured, None without a chip run."""
+
+    name: str
+    kernel: str
+    shape: str
+    macs: int
+    acc_bits: int
+    flash: int
+    ram: int
+    cycles: int | None
+    share: float
+
+
+@dataclass(frozen=True)
+class WeightTable:
+    """Weights of one kernel call: how many, how they are spread, and the histogram."""
+
+    name: str
+    count: int
+    zeros: float
+    distinct: int
+    low: int
+    high: int
+    chart: Markup
+
+
+def layer_rows(model: Model, cycles: Sequence[float] | None) -> list[LayerRow]:
+    """Return one row a kernel call; `cycles` has the mean of each, if measured."""
+    costs = plan(model).steps
+    spent = [None] * len(costs) if cycles is None else [round(c) for c in cycles]
+    total = sum(c for c in spent if c is not None) or 1
+    rows = []
+    for step, cost, used in zip(model.program.steps, costs, spent, strict=True):
+        shape = " x ".join(str(n) for n in model.graph.tensors[step.y].shape[1:])
+        share = 0.0 if used is None else used / total
+        ram = step.x_size + step.y_size + step.scratch_size
+        rows.append(LayerRow(step.name, step.kernel, shape, cost.macs, cost.acc_bits, cost.flash, ram, used, share))
+    return rows
+
+
+def arena_blocks(program: Program, graph: Graph) -> tuple[list[charts.Block], list[str]]:
+    """Return the buffers with their lifetimes, and the names of the columns of time.
+
+    The first column is the input's arrival, the last the reading of the output; between them one a kernel call.
+    """
+    columns = ["input", *(step.name for step in program.steps), "output"]
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    place: dict[int, tuple[int, int]] = {}
+    for index, offset in zip(graph.inputs, program.input_offsets, strict=True):
+        tensor = graph.tensors[index]
+        first[index] = last[index] = 0
+        place[index] = (offset, int(np.prod(tensor.shape)) * tensor.dtype.itemsize)
+    for column, step in enumerate(program.steps, start=1):
+        place.setdefault(step.x, (step.x_offset, step.x_size))
+        first.setdefault(step.x, 0)
+        last[step.x] = column
+        place.setdefault(step.y, (step.y_offset, step.y_size))
+        first.setdefault(step.y, column)
+        last[step.y] = max(last.get(step.y, 0), column)
+    for index in graph.outputs:
+        last[index] = len(columns) - 1
+    blocks = [
+        charts.Block(graph.tensors[index].name or f"tensor {index}", *place[index], first[index], last[index])
+        for index in place
+    ]
+    return blocks + _scratch(program.steps), columns
+
+
+def _scratch(steps: Sequence[Step]) -> list[charts.Block]:
+    return [
+        charts.Block(f"scratch of {step.name}", step.scratch_offset, step.scratch_size, column, column, scratch=True)
+        for column, step in enumerate(steps, start=1)
+        if step.scratch_size
+    ]
+
+
+def weight_tables(program: Program) -> list[WeightTable]:
+    """Return the statistics of each kernel call that has weights."""
+    return [
+        WeightTable(
+            name=step.name,
+            count=step.w.size,
+            zeros=float(np.mean(step.w == 0)),
+            distinct=len(np.unique(step.w)),
+            low=int(step.w.min()),
+            high=int(step.w.max()),
+            chart=charts.histogram(step.w),
+        )
+        for step in program.steps
+        if step.w is not None and step.w.size
+    ]
