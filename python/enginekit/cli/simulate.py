@@ -1,0 +1,77 @@
+"""Run a model on the simulated ATmega4809 and compare every byte with the host.
+
+Emits the model, builds its firmware with avr-gcc, sends inputs over the simulated serial link, and prints what the
+inferences cost. Exit code 1 if a byte differs from the host's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from enginekit.cli.inputs import DATA_SOURCES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("model", help="full-integer .tflite")
+    parser.add_argument("--images", metavar="SOURCE", help=f"{DATA_SOURCES} (default: random codes)")
+    parser.add_argument("--count", type=_positive, default=10, help="how many of them (default: 10)")
+    parser.add_argument("--build", metavar="DIR", help="keep the firmware's sources and images in this folder")
+    parser.add_argument("--usart", type=int, choices=range(4), default=3, help="the chip's serial port (default: 3)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Do the work and return the exit code."""
+    import engine
+    from enginekit import evaluate, onchip
+    from enginekit.cli import codes, output
+
+    model = engine.load(args.model)
+    data = codes.get(model, args.images, args.count)
+    with tempfile.TemporaryDirectory(prefix="enginekit-") as scratch:
+        image = onchip.build(model, args.build or scratch, usart=args.usart)
+        output.story(f"built {image.flash} B of flash; running {len(data.x)} inputs ({data.source})")
+        chip = onchip.run_on_chip(model, image, data.x, usart=args.usart)
+    found = evaluate.Evaluation(Path(args.model).stem, model, model.run(data.x), data.labels, chip=chip)
+    output.result(output.as_json(as_data(found)) if args.json else as_text(found))
+    return 1 if found.chip_difference else 0
+
+
+def as_data(found: Any) -> dict[str, Any]:
+    """Return the run as plain data."""
+    from enginekit import evaluate
+
+    functions = {f.name: round(f.cycles, 1) for f in found.chip.functions}
+    return {**evaluate.summary(found), "function_cycles": functions}
+
+
+def as_text(found: Any) -> str:
+    """Return the run as tables for people: figures, layers, functions."""
+    from enginekit import evaluate
+    from enginekit.cli import output
+
+    chip = found.chip
+    figures = [(row[0].strip(), row[1]) for row in evaluate.table([found])]
+    layers = [
+        (step.name, step.kernel, round(cycles), round(evaluate.milliseconds(cycles), 3))
+        for step, cycles in zip(found.model.program.steps, chip.layer_cycles, strict=True)
+    ]
+    functions = [(f.name, round(f.cycles)) for f in chip.functions[:15]]
+    return "\n\n".join(
+        [
+            output.as_table(("figure", found.name), figures),
+            output.as_table(("layer", "kernel", "cycles", "ms"), layers),
+            output.as_table(("function", "own cycles"), functions),
+        ]
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
