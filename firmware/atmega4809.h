@@ -19,8 +19,10 @@
 #define FUSE_OSCCFG       REGISTER8(0x1282)
 #define FUSE_OSCCFG_16MHZ 1
 
-#define PORT_OUTSET(port) REGISTER8(0x0400 + 0x20 * (port) + 5)
-#define PORT_DIRSET(port) REGISTER8(0x0400 + 0x20 * (port) + 1)
+#define PORT_OUTSET(port)       REGISTER8(0x0400 + 0x20 * (port) + 5)
+#define PORT_DIRSET(port)       REGISTER8(0x0400 + 0x20 * (port) + 1)
+#define PORT_PINCTRL(port, pin) REGISTER8(0x0400 + 0x20 * (port) + 0x10 + (pin))
+#define PORT_PULLUP             0x08
 enum { PORT_A = 0, PORT_B = 1, PORT_C = 2, PORT_F = 5 };
 #define PORTMUX_USARTROUTEA REGISTER8(0x05e2)
 

@@ -108,7 +108,9 @@ def test_every_usart(usart: int, tmp_path: Path) -> None:
     route = chip.read(0x05E2, 1)[0]
     assert route == (usart % 2) << 2 * usart
     port, pin = 0x0400 + 0x20 * (0, 2, 5, 1)[usart], 4 * (usart % 2)
-    assert chip.read(port, 1)[0] == 1 << pin
+    assert chip.read(port, 1)[0] == 1 << pin, "driven"
+    assert chip.read(port + 4, 1)[0] == 1 << pin, "high"
+    assert chip.read(port + 0x10 + pin + 1, 1)[0] == 0x08, "pulled up"
 
 
 @pytest.mark.parametrize("oscillator", [16_000_000, 20_000_000])

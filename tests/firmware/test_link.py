@@ -260,7 +260,7 @@ def test_line_at_another_baud_rate(library: Path) -> None:
 
 
 def test_answers_to_other_requests_are_passed_over(client: device.Client, board: Board) -> None:
-    """An answer with the right number and verb, but to other data, as from a session before this one."""
+    """An answer with the right number and verb, but to other data, as from a program that ran before this one."""
     client.hello()
     original = board.write
 
