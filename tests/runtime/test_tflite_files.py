@@ -109,6 +109,46 @@ def test_tensorflow_reads_what_is_written():
     assert all(code.deprecatedBuiltinCode == code.builtinCode for code in model.operatorCodes)
 
 
+def test_constants_are_aligned_for_reading_in_place():
+    data = tflite.write(int8_graphs.every_operator())
+    model = schema.Model.GetRootAsModel(data, 0)
+    contents = [model.Buffers(i).DataAsNumpy() for i in range(model.BuffersLength()) if model.Buffers(i).DataLength()]
+    base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
+    assert len(contents) > 5
+    assert all((c.__array_interface__["data"][0] - base) % 16 == 0 for c in contents)
+
+
+@pytest.mark.parametrize("edges", ["int8", "float32"])
+def test_every_constant_is_what_tensorflow_reads(edges):
+    shape = (8, 8, 2)
+    layers = [K.Conv2D(3, 3, activation="relu"), K.MaxPooling2D(2), K.Flatten(), K.Dense(5)]
+    data = keras_int8.convert(keras_int8.sequential(shape, layers), keras_int8.normal_samples(shape), edges=edges)
+    for content in (data, engine.load(data).to_bytes()):
+        interpreter = Interpreter(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        details = {d["name"]: d for d in interpreter.get_tensor_details()}
+        graph = tflite.read(content)
+        constants = [t for t in graph.tensors if t.data is not None]
+        assert len(constants) == 4
+        for t in constants:
+            detail = details[t.name]
+            assert np.array_equal(interpreter.get_tensor(detail["index"]), t.data)
+            assert np.array_equal(detail["quantization_parameters"]["scales"], t.scale)
+            assert detail["quantization_parameters"]["quantized_dimension"] == t.axis
+
+
+def test_what_is_written_runs_with_the_default_kernels():
+    """LiteRT's default (XNNPACK) rounds differently by at most 1 an operator; here it must accept file and versions."""
+    graph = Chain((1, 9, 9, 2)).conv2d(4, (3, 3), (7, 7)).reshape((1, 196)).dense(6).graph()
+    model = engine.Model(graph)
+    interpreter = Interpreter(model_content=model.to_bytes())
+    interpreter.allocate_tensors()
+    x = np.random.default_rng(8).integers(-128, 128, (1, 9, 9, 2)).astype(np.int8)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    y = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert np.abs(y.astype(int) - model.run(x)).max() <= 2
+
+
 def test_tables_agree_with_tensorflows():
     codes = {name: value for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     assert dict(zip(facts.OPERATOR_NAMES, range(len(facts.OPERATOR_NAMES)), strict=True)) == codes
