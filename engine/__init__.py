@@ -1,10 +1,11 @@
 """Int8 neural networks for 8-bit microcontrollers: the runtime."""
 
 from engine._version import __version__
-from engine.errors import DoesNotFitError, EngineError, FormatError, QuantError, UnsupportedError
+from engine.errors import DivergedError, DoesNotFitError, EngineError, FormatError, QuantError, UnsupportedError
 from engine.model import Model, Trace, load
 
 __all__ = [
+    "DivergedError",
     "DoesNotFitError",
     "EngineError",
     "FormatError",

@@ -7,7 +7,7 @@ import reference_f32 as oracle
 from engine import kernels_f32 as kernels
 from engine.graph import Padding
 from engine.program import Window
-from engine.window import slide
+from engine.window import blind_position, slide
 
 SAME, VALID = Padding.SAME, Padding.VALID
 
@@ -118,3 +118,34 @@ def test_windows_that_kernels_cannot_take_are_refused():
         kernels.conv2d_f32(Window(4, 4, 2, 2, 3, 3, 0, 1, 1, 1, 0, 0), x, w, bias)
     with pytest.raises(ValueError, match=r"conv2d_f32: w has shape \(1, 3, 3, 1\); expected \(any, 2, 2, 1\)"):
         kernels.conv2d_f32(make_window((4, 4), (2, 2), (1, 1), (1, 1), VALID), x, w, bias)
+
+
+def random_spec(rng):
+    """A convolution of any geometry whose positions all see the image."""
+    while True:
+        image, kernel = tuple(rng.integers(1, 13, 2).tolist()), tuple(rng.integers(1, 5, 2).tolist())
+        stride, dilation = tuple(rng.integers(1, 4, 2).tolist()), tuple(rng.integers(1, 4, 2).tolist())
+        padding = SAME if rng.integers(2) else VALID
+        in_c, out_c, batch = (int(rng.integers(1, limit)) for limit in (10, 14, 4))
+        spec = (image, kernel, stride, dilation, padding, in_c, out_c, batch)
+        window = make_window(*spec[:5])
+        if window.out_h >= 1 and window.out_w >= 1 and not blind_position(window):
+            return spec
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_geometry(seed):
+    """Forward against the oracle; backward by adjointness: a convolution without bias is linear in x and in w."""
+    spec = random_spec(np.random.default_rng(seed))
+    window, c = case(spec, seed)
+    zero = np.zeros_like(c["bias"])
+    y = kernels.conv2d_f32(window, c["x"], c["w"], zero)
+    terms = c["w"][0].size + 1
+    oracle.assert_close(y, oracle.conv2d(window, c["x"], c["w"], zero), (terms + 1) * terms * oracle.EPS, f"{spec} seed {seed}")
+    dw, dbias, dx = np.zeros_like(c["w"]), zero.copy(), np.full_like(c["x"], np.nan)
+    kernels.conv2d_f32_backward(window, c["x"], c["w"], c["dy"], dw, dbias, dx=dx)
+    want = (oracle.conv2d(window, c["x"], c["w"], zero) * c["dy"]).sum()
+    tolerance = 1e-6 * c["dy"].size * terms
+    oracle.assert_close((dw * c["w"].astype(float)).sum(), want, tolerance, f"{spec} seed {seed}: dw")
+    oracle.assert_close((dx * c["x"].astype(float)).sum(), want, tolerance, f"{spec} seed {seed}: dx")
+    oracle.assert_close(dbias, c["dy"].astype(float).sum(axis=(0, 1, 2)), 1e-6 * c["dy"].size, f"{spec} seed {seed}: dbias")
