@@ -2,8 +2,8 @@
 /* The serial line: 8 data bits, no parity, 1 stop bit, polled.
  *
  * Without interrupts the timing of a model is undisturbed and needs no ring buffer. Nothing is lost while the protocol is
- * followed (one request, then silence until its answer): the link spends at most some 300 cycles on a byte, and at
- * 115200 baud one comes every 1,388 cycles at 16 MHz, with two more held by the hardware. */
+ * followed (one request, then silence until its answer): the link spends at most 300 cycles on a byte that does not end a
+ * request (tests/firmware counts them), and at 115200 baud one comes every 1,388 cycles at 16 MHz. */
 #ifndef USART_H
 #define USART_H
 

@@ -27,6 +27,11 @@ RAM_END = 0x4000
 PACKAGES = "gcc-avr binutils-avr avr-libc make"
 INSTALL = f"On Debian and Ubuntu: apt-get install {PACKAGES}"
 _PROGRAMS = ("avr-gcc", "avr-ar", "avr-size", "avr-objcopy", "make")
+#: What firmware/Makefile would take from the environment, beside what an outer make says.
+_MAKE_VARIABLES = (
+    *("OPT", "OPT_HOT", "HOT", "F_CPU", "FLASH", "RAM", "STACK", "AVR_CC", "AVR_FLASH", "AVR_RAM"),
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
+)
 _PROBE = "int main(void) { return 0; }\n"
 _DEVICE_FLAGS = {"atmega4809": ["-mmcu=atmega4809"], "avrxmega3": ["-mmcu=avrxmega3", "-nostartfiles"]}
 
@@ -347,7 +352,7 @@ def _story(said: str) -> str:
 
 
 def _call(command: list[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LC_ALL": "C"}
+    environment = {name: value for name, value in os.environ.items() if name not in _MAKE_VARIABLES} | {"LC_ALL": "C"}
     try:
         return subprocess.run(
             command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False

@@ -296,5 +296,13 @@ def test_make_without_a_model_says_what_to_do(tmp_path: Path) -> None:
     assert "none/model.h: give MODEL=folder, as `enginekit emit model.tflite -o folder` writes it" in done.stderr
 
 
+def test_the_environment_does_not_change_a_build(
+    built_before: Path, image: toolchain.FirmwareImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HOT": "link", "OPT": "-O9", "F_CPU": "1", "STACK": "9999", "MAKEFLAGS": "OPT=-O9"}.items():
+        monkeypatch.setenv(name, value)
+    assert toolchain.build_firmware(tiny.files(), built_before).flash == image.flash
+
+
 def test_a_folder_with_a_space(tmp_path: Path) -> None:
     assert toolchain.build_firmware(tiny.files(), tmp_path / "with a space").flash > 0
