@@ -35,38 +35,58 @@ static void gather_border(const eng_conv2d_f32_params *p, const float *x_row, ui
     }
 }
 
-/* The same for positions first to end, all of whose taps are inside; position is the innermost loop since the copies of
- * one position are short. */
-static void gather_inside(const eng_conv2d_f32_params *p, const float *x_row, uint16_t first, uint16_t end,
-                          float *restrict patches)
-{
-    const eng_window *win = &p->window;
-    const size_t patch = patch_size(p);
-    const size_t stride = (size_t)win->stride_w * p->in_c;
-    for (uint16_t j = 0; j < win->kernel_w; ++j) {
-        const float *x = x_row + (size_t)source(first, win->stride_w, j, win->dilation_w, win->pad_left) * p->in_c;
-        for (uint16_t c = 0; c < p->in_c; ++c) {
-            float *to = patches++ + first * patch;
-            for (uint16_t q = 0; q < end - first; ++q) {
-                to[q * patch] = x[q * stride + c];
-            }
-        }
-    }
-}
+/* Positions [first, end) of a row, all of whose taps are inside the image. */
+typedef struct {
+    uint16_t first, end;
+} span;
 
-/* First position whose taps are all at column 0 or more, and first beyond it with a tap past the image. */
-static void positions_inside(const eng_window *win, uint16_t *first, uint16_t *end)
+static span positions_inside(const eng_window *win)
 {
+    const uint16_t last_tap = (uint16_t)(win->kernel_w - 1);
     uint16_t q = 0;
     while (q < win->out_w && source(q, win->stride_w, 0, 1, win->pad_left) < 0) {
         ++q;
     }
-    *first = q;
-    const uint16_t last_tap = (uint16_t)(win->kernel_w - 1);
+    span inside = {.first = q, .end = q};
     while (q < win->out_w && source(q, win->stride_w, last_tap, win->dilation_w, win->pad_left) < (int32_t)win->in_w) {
-        ++q;
+        inside.end = ++q;
     }
-    *end = q;
+    return inside;
+}
+
+/* gather_border for all positions of inside; position is the innermost loop, since the copies of one are short. */
+static void gather_inside(const eng_conv2d_f32_params *p, span inside, const float *x_row, float *restrict patches)
+{
+    const eng_window *win = &p->window;
+    const size_t patch = patch_size(p);
+    const size_t stride = (size_t)win->stride_w * p->in_c;
+    const uint16_t count = (uint16_t)(inside.end - inside.first);
+    if (count == 0) {
+        return;
+    }
+    patches += inside.first * patch;
+    for (uint16_t j = 0; j < win->kernel_w; ++j) {
+        const float *x = x_row + (size_t)source(inside.first, win->stride_w, j, win->dilation_w, win->pad_left) * p->in_c;
+        for (uint16_t c = 0; c < p->in_c; ++c) {
+            for (uint16_t q = 0; q < count; ++q) {
+                patches[q * patch] = x[q * stride + c];
+            }
+            ++patches;
+        }
+    }
+}
+
+/* A row of the kernel at all positions of an output row. */
+static void gather_line(const eng_conv2d_f32_params *p, span inside, const float *x_row, float *patches)
+{
+    const size_t patch = patch_size(p);
+    for (uint16_t q = 0; q < inside.first; ++q) {
+        gather_border(p, x_row, q, patches + q * patch);
+    }
+    gather_inside(p, inside, x_row, patches);
+    for (uint16_t q = inside.end; q < p->window.out_w; ++q) {
+        gather_border(p, x_row, q, patches + q * patch);
+    }
 }
 
 /* patches [out_w][kernel_h][kernel_w][in_c] of output row r. */
@@ -74,24 +94,15 @@ static void gather_row(const eng_conv2d_f32_params *p, const float *x, uint16_t 
 {
     const eng_window *win = &p->window;
     const size_t taps = (size_t)win->kernel_w * p->in_c;
-    const size_t patch = patch_size(p);
-    uint16_t first, end;
-    positions_inside(win, &first, &end);
+    const span inside = positions_inside(win);
     for (uint16_t i = 0; i < win->kernel_h; ++i) {
         const int32_t row = source(r, win->stride_h, i, win->dilation_h, win->pad_top);
-        const int outside = row < 0 || row >= (int32_t)win->in_h;
-        const float *x_row = outside ? x : x + (size_t)row * win->in_w * p->in_c;
-        for (uint16_t q = 0; outside && q < win->out_w; ++q) {
-            memset(patches + q * patch, 0, taps * sizeof *patches);
-        }
-        for (uint16_t q = 0; !outside && q < first; ++q) {
-            gather_border(p, x_row, q, patches + q * patch);
-        }
-        for (uint16_t q = end; !outside && q < win->out_w; ++q) {
-            gather_border(p, x_row, q, patches + q * patch);
-        }
-        if (!outside && first < end) {
-            gather_inside(p, x_row, first, end, patches);
+        if (row >= 0 && row < (int32_t)win->in_h) {
+            gather_line(p, inside, x + (size_t)row * win->in_w * p->in_c, patches);
+        } else {
+            for (uint16_t q = 0; q < win->out_w; ++q) {
+                memset(patches + q * patch_size(p), 0, taps * sizeof *patches);
+            }
         }
         patches += taps;
     }
