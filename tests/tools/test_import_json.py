@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import FormatError
 from engine.graph import Activation, Padding
@@ -135,3 +137,44 @@ def test_bytes_that_are_no_text(tmp_path):
     path.write_text("[" * 100_000)
     with pytest.raises(FormatError, match=r"n\.json: not a JSON text"):
         from_json(path)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["dense", "same", "relu"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "weights", "kernel", "x"]), inner),
+    max_leaves=6,
+)
+
+
+def places(value, path=()):
+    """Every place in a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_changed_file_is_read_or_refused_but_never_breaks_anything(data):
+    layers = [
+        {"type": "conv2d", "weights": [[[[1.0]]]], "stride": [1, 1], "padding": "same"},
+        {"type": "max_pool2d", "kernel": 2},
+        {"type": "flatten"},
+        {"type": "dense", "weights": [[1, 2, 3, 4]], "bias": [0.5], "activation": "softmax"},
+    ]
+    value = {"input_shape": [4, 4, 1], "layers": layers}
+    path = data.draw(st.sampled_from(list(places(value))))
+    changed = data.draw(VALUES)
+    if path:
+        owner = value
+        for key in path[:-1]:
+            owner = owner[key]
+        owner[path[-1]] = changed
+    else:
+        value = changed if isinstance(changed, dict) else {}
+    try:
+        network = from_json(value)
+    except FormatError:
+        return
+    assert_equal(from_json(json.loads(to_json(network))), network)
