@@ -180,6 +180,17 @@ def test_nothing_else_gets_linked(image: toolchain.FirmwareImage) -> None:
     assert floats == []
 
 
+def test_an_assembly_twin_replaces_the_portable_file(image: toolchain.FirmwareImage) -> None:
+    """make's dependency files say what each object was made of."""
+    core = FIRMWARE.parent / "csrc"
+    twins = {path.stem for path in (core / "avr").glob("*.S")}
+    objects = sorted((image.elf.parent / "core").glob("*.d"))
+    assert twins <= {path.stem for path in objects}
+    for path in objects:
+        source = f"avr/{path.stem}.S" if path.stem in twins else f"src/{path.stem}.c"
+        assert source in path.read_text(), path.name
+
+
 STARTUP = """
 #include <stdint.h>
 #include "atmega4809.h"
