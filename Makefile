@@ -37,7 +37,7 @@ demo: build ## train, quantize, check, compile, simulate and report, on handwrit
 	$(PY) -m enginekit.demo --out out/demo
 
 test: build test-c test-avr ## everything
-	$(PY) -m pytest -n $(JOBS)
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
 test-c: build ## the C core's own tests on the host; SAN=1 with address and undefined-behaviour sanitizers
 	$(MAKE) --no-print-directory -C tests/core/c PY=$(abspath $(PY)) SAN=$(SAN) host

@@ -18,12 +18,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import EngineError
-from enginekit import datasets, digits, evaluate, report, toolchain
+from enginekit import datasets, digits, evaluate, toolchain
 from enginekit.cli import output
 from enginekit.digits import Event, Job
+
+if TYPE_CHECKING:
+    from enginekit.report import Fact
 
 
 class Story(Protocol):
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = _parse(arguments)
     try:
         return _demo(job, shlex.join(["python", "-m", "enginekit.demo", *arguments]))
-    except (EngineError, OSError, ModuleNotFoundError) as error:
+    except (EngineError, OSError) as error:
         output.story(f"demo: {error}")
         return 1
 
@@ -61,6 +64,8 @@ def _parse(arguments: Sequence[str]) -> Job:
 
 
 def _demo(job: Job, command: str) -> int:
+    from enginekit import report
+
     began = time.monotonic()
     tools = toolchain.find()
     images = datasets.mnist(progress=sys.stderr.isatty())
@@ -74,7 +79,7 @@ def _demo(job: Job, command: str) -> int:
         report.Fact("command", command),
         report.Fact("images", images.source),
         report.Fact("chip", "ATmega4809 at 20 MHz, simulated cycle by cycle"),
-        report.Fact("compiler", str(tools)),
+        report.Fact("compiler", tools.version),
         report.Fact("reference", next((e.reference.library for e in evaluations if e.reference), "not installed")),
         *report.versions(),
         report.Fact("time", f"{seconds:.0f} s"),
@@ -140,8 +145,10 @@ def _lines(names: dict[str, str]) -> Story:
 
 
 def _write(
-    out: Path, evaluations: Sequence[evaluate.Evaluation], facts: Sequence[report.Fact], images: datasets.Digits, seconds: float
+    out: Path, evaluations: Sequence[evaluate.Evaluation], facts: Sequence[Fact], images: datasets.Digits, seconds: float
 ) -> None:
+    from enginekit import report
+
     page = report.render(evaluations, title="Handwritten digits on an ATmega4809", facts=facts, pictures=images.test_x)
     (out / "report.html").write_text(page, encoding="utf-8")
     results = {

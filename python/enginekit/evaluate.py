@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import kernels
-from engine.errors import UnsupportedError
+from engine.errors import EngineError, UnsupportedError
 from engine.model import Model
 from engine.program import QuantizeParams
 from enginekit.onchip import ChipRun, Progress
@@ -170,14 +170,14 @@ def run_reference(model: Model, x: NDArray[Any], *, progress: Progress | None = 
 
     Raises
     ------
-    ModuleNotFoundError
+    EngineError
         If LiteRT is not installed; the message says how to install it.
     """
     try:
         import ai_edge_litert
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("LiteRT is not installed; run: pip install ai-edge-litert", name=error.name) from error
+    except ImportError as error:
+        raise EngineError("comparing with TensorFlow Lite needs LiteRT: pip install ai-edge-litert") from error
     interpreter = Interpreter(
         model_content=model.to_bytes(), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1
     )

@@ -3,14 +3,16 @@
 import html.parser
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
 
 import engine
+import enginekit
 from engine.graph import Activation
 from engine.network import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
-from enginekit import cli
+from enginekit import cli, evaluate
 from enginekit.quantize import quantize
 
 
@@ -175,6 +177,21 @@ def test_report_of_a_model_alone(path, tmp_path, capsys):
     assert "Arena over time" in text
     assert "Confusion" not in text
     assert "cycles" not in text
+
+
+def test_report_without_jinja_says_how_to_install(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for name in [name for name in sys.modules if name.startswith("enginekit.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(enginekit, "report", raising=False)
+    assert cli.main(["report", str(path), "-o", str(tmp_path / "r.html")]) == 1
+    assert capsys.readouterr().err == "enginekit report: the report needs Jinja: pip install 'engine[report]'\n"
+
+
+def test_reference_without_litert_says_how_to_install(path, codes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    with pytest.raises(engine.EngineError, match="pip install ai-edge-litert"):
+        evaluate.run_reference(engine.load(path), codes[1])
 
 
 @pytest.mark.parametrize("verb", ["simulate", "run", "report"])
