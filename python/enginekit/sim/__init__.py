@@ -8,8 +8,9 @@ Modelled
   opcodes stop the run (also 0xFFFF, so that running into erased flash is noticed).
 - Data space: I/O, EEPROM 0x1400 (256 B), SRAM 0x2800-0x3FFF, flash mapped at 0x4000-0xFFFF; signature, fuses and user row
   with plausible contents.
-- Interrupts with 40 vectors, priorities by number, LVL1VEC; 2 cycles to enter, plus the jump in the table. SREG.I is neither
-  cleared on entry nor set by RETI, as on this family. One instruction runs after SEI and RETI before the next interrupt.
+- Interrupts with 40 vectors, priorities by number, LVL1VEC; 2 cycles to enter (7 from sleep), plus the jump in the table.
+  SREG.I is neither cleared on entry nor set by RETI, as on this family. One instruction runs after SEI and RETI before the
+  next interrupt.
 - USART0-3: asynchronous 8N1, normal and double speed, fractional baud rate, two bytes of receive buffer and the shift
   register behind it, overrun, RXC, TXC and DRE flags and interrupts, loop-back.
 - TCA0 in normal mode (all prescalers, overflow flag and interrupt) and TCB0-3 in periodic interrupt mode (CLKDIV1, CLKDIV2,
@@ -25,8 +26,9 @@ Not modelled
 Programming flash and fuses; frames other than 8N1, synchronous, SPI, IrDA, RS-485, auto-baud; compare, capture, PWM, split
 and event modes of the timers, counting down, buffered registers; standby and power-down; external and 32 kHz clocks;
 round-robin and compact vectors; RTC, ADC, AC, CCL, EVSYS, SPI, TWI, CRCSCAN, BOD, VREF, and the watchdog (WDR does nothing).
-Using one of these stops with a `Fault` that names it. Start-up times, wake-up times and the pins' electrical side do not exist.
-Writes to reserved bits are ignored.
+Using one of these stops with a `Fault` that names it. Start-up times and the pins' electrical side do not exist.
+Writes to reserved bits are ignored. The stack is held against the end of static data; memory that malloc has given away
+counts as free.
 """
 
 from enginekit.sim.chip import CallResult, Chip, Fault, FunctionProfile, SerialPort, Stop

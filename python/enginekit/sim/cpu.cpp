@@ -9,6 +9,7 @@ namespace sim
 namespace
 {
 constexpr uint64_t INTERRUPT_CYCLES = 2; // two stores of the program counter; the jump in the vector comes on top
+constexpr uint64_t WAKE_CYCLES = 5;      // before an interrupt that ends sleep
 constexpr uint64_t PROTECTED_INSTRUCTIONS = 4;
 constexpr unsigned BOTH_HALVES = 3;
 } // namespace
@@ -178,6 +179,7 @@ unsigned Cpu::ready_vector() const
 
 void Cpu::enter_interrupt(unsigned vector)
 {
+    cycles += sleeping_ ? WAKE_CYCLES : 0;
     sleeping_ = false;
     (vector == bus_.urgent_vector() ? in_level1_ : in_level0_) = true;
     push_pc(ip_);

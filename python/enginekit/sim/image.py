@@ -6,11 +6,10 @@ bits and signatures above (these are ignored). Initialized data is taken from it
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from elftools.elf.elffile import ELFFile
 
 from engine.errors import DoesNotFitError, EngineError, FormatError
 
@@ -92,9 +91,13 @@ def read_elf(path: str | Path) -> Image:
     DoesNotFitError
         If flash, static data or EEPROM are larger than the chip's; says by how many bytes.
     """
+    try:
+        elffile = importlib.import_module("elftools.elf.elffile")
+    except ImportError as error:
+        raise EngineError("reading an ELF file needs pyelftools: pip install 'engine[device]'") from error
     with Path(path).open("rb") as stream:
         try:
-            return _read(ELFFile(stream), str(path))
+            return _read(elffile.ELFFile(stream), str(path))
         except EngineError:
             raise
         except Exception as error:  # pyelftools lets errors of many kinds pass for files that are cut or garbled

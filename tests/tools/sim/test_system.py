@@ -230,6 +230,18 @@ def test_sleep_without_a_way_to_wake(assemble):
     assert chip.cycles == before + 100
 
 
+def test_waking_takes_five_cycles_more(assemble):
+    lines = ["ldi r16, 1", f"sts {0x50}, r16", f"sts {TCB[0] + 5}, r16", "sei", "sleep", *["nop"] * 17, "break"]
+    program = code(assemble, *lines)
+    assert program.index(code(assemble, "break")) == 48  # TCB0's vector
+    chip = Chip(program)
+    poke(chip, TCB[0] + 12, 999, 2)
+    poke(chip, TCB[0], 1)
+    assert chip.run(10_000).reason == "break"
+    assert chip.cycles == 1000 + 5 + 2 + 1
+    assert chip.instructions == 6
+
+
 def test_other_sleep_modes_are_refused(assemble):
     chip = Chip(code(assemble, "ldi r16, 3", f"sts {0x50}, r16", "sleep"))
     with pytest.raises(Fault, match="only idle sleep"):
