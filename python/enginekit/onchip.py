@@ -64,11 +64,12 @@ class ChipRun:
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """A running simulated chip, the line to it, and the client that talks over it."""
+    """A running simulated chip, the line to it, the client that talks over it, and what the chip said of itself."""
 
     chip: sim.Chip
     line: Line
     client: device.Client
+    card: device.Card
 
 
 class Line(sim.SimulatedSerial):
@@ -97,20 +98,21 @@ class Profiler:
     ----------
     board : Board
         Whose chip and line are watched from now on.
-    program : Program
-        What the chip runs: its kernels are called in this order.
+    calls : sequence of (str, int)
+        The functions that ``model_run`` calls, in order, each with the index of the step that it belongs to; see
+        :func:`kernel_calls`.
     on_step : callable, optional
         Called with a step's index when it has been computed, for looking into the arena.
     """
 
-    def __init__(self, board: Board, program: Program, on_step: Callable[[int], None] | None = None) -> None:
+    def __init__(self, board: Board, calls: Sequence[tuple[str, int]], on_step: Callable[[int], None] | None = None) -> None:
         self._chip = board.chip
         self._on_step = on_step
-        self._calls = [(f"eng_{step.kernel}", index) for index, step in enumerate(program.steps) for _ in split(step)]
+        self._calls = tuple(calls)
         self._at = 0
         self._inclusive: dict[str, int] = {}
         self.inferences = 0
-        self.step_cycles = [0] * len(program.steps)
+        self.step_cycles = [0] * (1 + max((step for _, step in self._calls), default=-1))
         self.function_cycles: dict[str, int] = defaultdict(int)
         board.line.on_start = self._start
         for symbol in dict.fromkeys(symbol for symbol, _ in self._calls):
@@ -142,6 +144,11 @@ class Profiler:
             self.function_cycles[row.name] += row.exclusive
 
 
+def kernel_calls(program: Program) -> list[tuple[str, int]]:
+    """Return the kernels that the emitted ``model_run`` calls, in order, each with the index of its step."""
+    return [(f"eng_{step.kernel}", index) for index, step in enumerate(program.steps) for _ in split(step)]
+
+
 def build(model: Model, folder: str | Path, *, usart: int = 3) -> toolchain.FirmwareImage:
     """Emit `model` and build its firmware in `folder`; see :func:`enginekit.toolchain.build_firmware` for the errors."""
     return toolchain.build_firmware(emit(model), folder, usart=usart)
@@ -158,8 +165,7 @@ def boot(image: toolchain.FirmwareImage, model: Model, *, usart: int = 3) -> Boa
     chip = sim.Chip.from_elf(image.elf)
     line = Line(chip, usart)
     client = device.Client(line, model=model)
-    client.hello()
-    return Board(chip, line, client)
+    return Board(chip, line, client, client.hello())
 
 
 def run_on_chip(
@@ -185,7 +191,7 @@ def run_on_chip(
     ChipRun
     """
     board = boot(image, model, usart=usart)
-    profiler = Profiler(board, model.program)
+    profiler = Profiler(board, kernel_calls(model.program))
     y, cycles = board.client.run_batch(x, progress=progress)
     runs = profiler.inferences
     functions = (FunctionCycles(name, total / runs) for name, total in profiler.function_cycles.items() if total)
@@ -196,7 +202,7 @@ def run_on_chip(
         functions=tuple(sorted(functions, key=lambda f: -f.cycles)),
         flash=image.flash,
         ram=image.ram,
-        arena=model.program.arena,
+        arena=board.card.arena,
         stack=board.chip.stack_peak,
     )
 
@@ -225,7 +231,7 @@ def trace_on_chip(model: Model, image: toolchain.FirmwareImage, x: NDArray[Any],
         content = board.chip.read(arena + step.y_offset, step.y_size)
         found[-1].append(Trace(step.name, tensor, np.frombuffer(content, tensor.dtype).reshape(1, *tensor.shape[1:])))
 
-    Profiler(board, model.program, look)
+    Profiler(board, kernel_calls(model.program), look)
     for one in x:
         found.append([])
         board.client.run(one)

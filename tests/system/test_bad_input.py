@@ -1,12 +1,14 @@
 """Bad input through the command line: one clear message, exit code 1, no traceback."""
 
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from engine import training
 from engine.errors import DoesNotFitError
 from engine.network import Dense, Network
 from enginekit import cli, onchip, toolchain
@@ -109,6 +111,19 @@ def test_not_finite_calibration(tmp_path, bad):
     with pytest.raises(Exception, match=r"(?i)nan|finite") as caught:
         quantize(dense_network(5, 3), x)
     assert type(caught.value).__module__ == "engine.errors"
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_not_finite_calibration_through_the_command_line(tmp_path, capsys, bad):
+    training.Sequential((5,), [training.Dense(3)], seed=1).save(tmp_path / "network.npz")
+    x = np.random.default_rng(1).uniform(0, 1, (20, 5)).astype(np.float32)
+    x[7, 3] = bad
+    data, output = save(tmp_path, x), tmp_path / "out.tflite"
+    assert cli.main(["quantize", str(tmp_path / "network.npz"), "--data", data, "-o", str(output)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(r"(?i)enginekit quantize: .*(nan|finite)", err, re.S), err
+    assert not output.exists()
 
 
 def save(tmp_path, array):

@@ -4,6 +4,7 @@ import html.parser
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import engine
 import enginekit
 from engine.graph import Activation
 from engine.network import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
-from enginekit import cli, evaluate
+from enginekit import cli, evaluate, onchip
 from enginekit.quantize import quantize
 
 
@@ -73,11 +74,20 @@ def test_simulate_prints_tables(path, codes, capsys):
     assert re.search(r"^time per inference, 20 MHz +\d+\.\d ms$", text, re.M)
 
 
-def test_simulate_fails_when_a_byte_differs(path, capsys, monkeypatch):
-    honest = engine.Model.run
-    monkeypatch.setattr(engine.Model, "run", lambda self, x: honest(self, x) ^ np.int8(1))
-    text = printed(capsys, "simulate", path, "--count", 1, code=1)
-    assert re.search(r"^bytes chip unlike host +10 of 10$", text, re.M)
+def test_simulate_fails_and_names_the_layer_when_a_byte_differs(path, capsys, monkeypatch):
+    honest_run, honest_trace = engine.Model.run, engine.Model.trace
+    last = engine.load(path).program.steps[-1].name
+
+    def trace(self, x):
+        *before, end = honest_trace(self, x)
+        return [*before, replace(end, array=end.array ^ np.int8(1))]
+
+    monkeypatch.setattr(engine.Model, "run", lambda self, x: honest_run(self, x) ^ np.int8(1))
+    monkeypatch.setattr(engine.Model, "trace", trace)
+    assert cli.main(["simulate", str(path), "--count", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"^bytes chip unlike host +10 of 10$", out, re.M)
+    assert f"input 0 differs from the host; {last}: 10 values differ, first at 0: " in err
 
 
 def test_run_on_host_and_simulated_chip_agree(path, codes, capsys):
@@ -205,3 +215,23 @@ def test_help(verb, capsys):
 def test_wrong_usage(arguments, capsys):
     assert cli.main(arguments) == 2
     assert "usage: enginekit" in capsys.readouterr().err
+
+
+def test_a_chip_with_another_model_is_refused(path, tmp_path):
+    other = quantize(
+        Network("other", (4,), (Dense("dense", np.eye(4, dtype=np.float32), np.zeros(4, np.float32)),)),
+        np.eye(4, dtype=np.float32),
+    )
+    image = onchip.build(other, tmp_path)
+    with pytest.raises(engine.EngineError, match="runs the model 'other'"):
+        onchip.boot(image, engine.load(path))
+
+
+def test_a_profile_for_another_order_of_kernels_is_refused(path, codes, tmp_path):
+    model = engine.load(path)
+    calls = onchip.kernel_calls(model.program)
+    for wrong, message in ((calls[::-1], "the firmware called"), ([*calls, calls[0]], "ended an inference after")):
+        board = onchip.boot(onchip.build(model, tmp_path), model)
+        onchip.Profiler(board, wrong)
+        with pytest.raises(engine.EngineError, match=message):
+            board.client.run(codes[1][0])

@@ -36,9 +36,26 @@ def main(args: argparse.Namespace) -> int:
         image = onchip.build(model, args.build or scratch, usart=args.usart)
         output.story(f"built {image.flash} B of flash; running {len(data.x)} inputs ({data.source})")
         chip = onchip.run_on_chip(model, image, data.x, usart=args.usart)
-    found = evaluate.Evaluation(Path(args.model).stem, model, model.run(data.x), data.labels, chip=chip)
-    output.result(output.as_json(as_data(found)) if args.json else as_text(found))
-    return 1 if found.chip_difference else 0
+        found = evaluate.Evaluation(Path(args.model).stem, model, model.run(data.x), data.labels, chip=chip)
+        output.result(output.as_json(as_data(found)) if args.json else as_text(found))
+        if not found.chip_difference:
+            return 0
+        output.story(_where(found, image, data.x, args.usart))
+    return 1
+
+
+def _where(found: Any, image: Any, x: Any, usart: int) -> str:
+    """Say where the first input that came out differently goes apart."""
+    import numpy as np
+
+    from enginekit import onchip
+
+    wrong = (found.chip.y != found.host).reshape(len(x), -1).any(axis=1)
+    index = int(np.flatnonzero(wrong)[0])
+    one = x[index : index + 1]
+    chip = onchip.trace_on_chip(found.model, image, one, usart=usart)[0]
+    layer = onchip.first_difference(chip, found.model.trace(one))
+    return f"enginekit simulate: input {index} differs from the host; {layer or 'all layers agree when it is run again'}"
 
 
 def as_data(found: Any) -> dict[str, Any]:
