@@ -76,12 +76,14 @@ def test_wheel_runs_in_an_empty_environment(archives: tuple[Path, Path], tmp_pat
 
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     script = (
-        "import sys, engine, engine.training, numpy as np\n"
+        "import sys\n"
+        "before = set(sys.modules)  # what the environment's own .pth files load\n"
+        "import engine, engine.training, numpy as np\n"
         "from engine.training import Dense, Sequential\n"
         "net = Sequential((4,), [Dense(3, activation='relu'), Dense(2)], seed=1)\n"
         "assert net.predict(np.zeros((1, 4), np.float32)).shape == (1, 2)\n"
         "foreign = {name.partition('.')[0] for name, module in sys.modules.items()\n"
-        "           if 'site-packages' in (getattr(module, '__file__', None) or '')}\n"
+        "           if name not in before and 'site-packages' in (getattr(module, '__file__', None) or '')}\n"
         "print(sorted(foreign))\n"
     )
     loaded = set(eval(run(python, "-I", "-c", script, cwd=tmp_path, env=env)))
