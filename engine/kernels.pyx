@@ -232,13 +232,13 @@ def rescale_single(acc, rescale, *, out=None):
     Returns
     -------
     int32[n]
-        ``floor(acc * mult / 2**(31 - left + right) + 1/2)``.
+        ``acc * mult / 2**(31 - left + right)`` to nearest, ties away from zero.
 
     Examples
     --------
     >>> from engine.program import Rescale
     >>> rescale_single(np.array([5, -5], np.int32), Rescale(1 << 30, 0, 0)).tolist()
-    [3, -2]
+    [3, -3]
     """
     return _rescale("rescale_single", acc, rescale, out, False)
 

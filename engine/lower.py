@@ -34,6 +34,7 @@ from engine.program import (
     Step,
 )
 from engine.rescale import (
+    dense_rescale,
     fold_zero_point,
     output_range,
     product_rescale,
@@ -216,7 +217,7 @@ def _dense(lowering: _Lowering, layer: Layer) -> _Call:
     assert isinstance(layer.options, DenseOptions)
     folded = fold_zero_point(w, bias, x.zero_point)
     exact, worst = _proven(w, folded, lowering.range(layer.inputs[0]), 0)
-    rescale = product_rescale(_scale(x), scale, _scale(y))
+    rescale = dense_rescale(_scale(x), scale, _scale(y), worst)
     output = output_range(layer.options.activation, _scale(y), y.zero_point)
     params = DenseParams(w.shape[1], w.shape[0], int(scale.size > 1), output, rescale)
     return replace(_call("dense_s8", layer, params), w=w, bias=_frozen(folded), acc_bound=exact, worst=worst)

@@ -2,7 +2,7 @@
 
 Each operator's ratio has its own precision there, and it matters: convolutions and dense layers multiply and divide in
 double, QUANTIZE divides in double, the stand-alone ReLUs divide in float32. A multiplier from the wrong precision differs
-in its last bits, and so do some outputs.
+in its last bits, and so do some outputs. Dense layers do not even use a multiplier: :func:`dense_rescale`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def fixed_point(scale: float) -> Rescale:
 
 
 def product_rescale(scale_x: float, scale_w: Iterable[float], scale_y: float) -> tuple[Rescale, ...]:
-    """Rescale records of a dense layer or a convolution, one for each element of `scale_w`.
+    """Rescale records of a convolution, one for each element of `scale_w`.
 
     Parameters
     ----------
@@ -91,6 +91,63 @@ def product_rescale(scale_x: float, scale_w: Iterable[float], scale_y: float) ->
     """
     x, y = _positive("input", scale_x), _positive("output", scale_y)
     return tuple(fixed_point(x * float(np.float32(w)) / y) for w in scale_w)
+
+
+def dense_rescale(scale_x: float, scale_w: Iterable[float], scale_y: float, acc_bound: int) -> tuple[Rescale, ...]:
+    """Rescale records of a dense layer, one for each element of `scale_w`.
+
+    TensorFlow Lite's reference multiplies a dense layer's accumulator by the ratio of the scales in double and rounds half
+    away from zero. The kernels' 31-bit multiplier is chosen such that every accumulator up to `acc_bound` gives the same code:
+    the one nearest to the ratio mostly does, one of its neighbours where an accumulator lies within 2**-32 of a tie.
+
+    Parameters
+    ----------
+    scale_x, scale_y : float
+        Scales of input and output, as stored (float32), positive.
+    scale_w : iterable of float
+        Scale of the weights, one for all or one an output.
+    acc_bound : int
+        Largest magnitude of an accumulator, proven from the weights.
+
+    Returns
+    -------
+    tuple of Rescale
+        Exact for all accumulators; where no 31-bit multiplier is (not seen below bounds of 2**27), the nearest.
+
+    Raises
+    ------
+    QuantError
+        If a ratio cannot be represented.
+
+    Examples
+    --------
+    >>> dense_rescale(0.5, [0.5], 1.0, 100000)
+    (Rescale(mult=1073741824, left=0, right=1),)
+    """
+    x, y = _positive("input", scale_x), _positive("output", scale_y)
+    return tuple(_with_exact_steps(x * float(np.float32(w)) / y, acc_bound) for w in scale_w)
+
+
+def _with_exact_steps(ratio: float, acc_bound: int) -> Rescale:
+    """Find the record whose steps from one code to the next are at the accumulators where the reference's are."""
+    nearest = fixed_point(ratio)
+    lowest, highest = 1 << 30, (1 << 31) - 1
+    shift = 31 - nearest.left + nearest.right
+    for code in range(min(INT8_MAX - INT8_MIN + 1, math.ceil(acc_bound * ratio) + 1) if nearest.mult else 0):
+        tie = code + 0.5
+        step = math.ceil(tie / ratio)  # the smallest accumulator that gives code + 1, in double as the reference has it
+        while (step - 1) * ratio >= tie:
+            step -= 1
+        while step * ratio < tie:
+            step += 1
+        scaled_tie = (2 * code + 1) << (shift - 1)
+        if step <= acc_bound:
+            lowest = max(lowest, -(-scaled_tie // step))
+        if min(step - 1, acc_bound) > 0:
+            highest = min(highest, -(-scaled_tie // min(step - 1, acc_bound)) - 1)
+    if lowest > highest:
+        return nearest
+    return Rescale(min(max(nearest.mult, lowest), highest), nearest.left, nearest.right) if nearest.mult else nearest
 
 
 def requantize_rescale(scale_x: float, scale_y: float) -> Rescale:

@@ -53,9 +53,9 @@ def rescale_double(acc: Int, r: Rescale) -> Int:
 
 
 def rescale_single(acc: Int, r: Rescale) -> Int:
-    """Dense layers: floor(acc*mult / 2^s + 1/2), modulo 2^32."""
+    """Dense layers: acc*mult / 2^s to nearest, ties away from zero, modulo 2^32."""
     s = 31 - r.left + r.right
-    exact = [(int(a) * r.mult * 2 + 2**s) // 2 ** (s + 1) for a in np.ravel(acc)]
+    exact = [(abs(int(a)) * r.mult * 2 + 2**s) // 2 ** (s + 1) * (1 if a >= 0 else -1) for a in np.ravel(acc)]
     return _wrap32(np.array(exact, np.int64)).reshape(np.shape(acc))
 
 
@@ -70,6 +70,13 @@ def _requantize_channels(acc: Int, p: DenseParams | Conv2DParams, rescale: Calla
     for n in range(acc.shape[-1]):
         out[..., n] = write(rescale(acc[..., n], p.rescale[n * p.rescale_step]), p.y)
     return out
+
+
+def dense_by_scales(x: S8, zero_x: int, w: S8, bias: Int, ratio: NDArray[np.float64], y: OutputS8) -> S8:
+    """What the reference does: the accumulator times the ratio in double, rounded half away from zero."""
+    acc = w.astype(np.int64) @ (x.astype(np.int64) - zero_x) + bias
+    scaled = acc.astype(np.float64) * ratio
+    return write((np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(np.int64), y)
 
 
 def dense_s8(p: DenseParams, x: S8, w: S8, bias: NDArray[np.int32]) -> S8:

@@ -58,7 +58,11 @@ int32_t eng_rescale_double(int32_t acc, const eng_rescale *r)
 
 int32_t eng_rescale_single(int32_t acc, const eng_rescale *r)
 {
-    const product p = multiply(acc, r->mult);
+    product p = multiply(acc, r->mult);
+    if (acc < 0) { /* ties of negative numbers go down: one less before rounding half up */
+        p.high -= p.low == 0;
+        --p.low;
+    }
     const uint8_t shift = (uint8_t)(31 - r->left + r->right);
     if (shift > 32) {
         return half_up(p.high >> (shift - 33));

@@ -7,7 +7,7 @@ import reference
 from kernel_cases import Case
 
 from engine import kernels
-from engine.program import KERNELS, ArgmaxParams, Conv2DMaxPool2DParams, Pool2DParams, Rescale
+from engine.program import KERNELS, ArgmaxParams, Conv2DMaxPool2DParams, OutputS8, Pool2DParams, RequantizeParams, Rescale
 
 
 def assert_same(case: Case, got: np.ndarray) -> None:
@@ -74,6 +74,16 @@ def test_concatenated_rows_give_concatenated_outputs():
             p = case.params
             one = type(p)(p.in_, 1, 0, p.y, (p.rescale[n * p.rescale_step],))
             assert kernels.dense_s8(one, x, w[n : n + 1], bias[n : n + 1])[0] == whole[n], str(case)
+
+
+def test_relu_twice_is_relu_once():
+    x = np.arange(-128, 128).astype(np.int8)
+    for zero in (-128, -15, 0, 127):
+        for hi in (127, max(zero, 40)):
+            relu = RequantizeParams(256, zero, Rescale(2**30, 1, 0), OutputS8(zero, zero, hi))
+            once = kernels.requantize_s8(relu, x)
+            np.testing.assert_array_equal(once, np.clip(x, zero, hi))
+            np.testing.assert_array_equal(kernels.requantize_s8(relu, once), once)
 
 
 RECORDS = [r for r in kernel_cases.RESCALES.values() if r] + [

@@ -25,7 +25,15 @@ from engine.program import (
     QuantizeParams,
     RequantizeParams,
 )
-from engine.rescale import fold_zero_point, output_range, product_rescale, relu_rescale, requantize_rescale, softmax_params
+from engine.rescale import (
+    dense_rescale,
+    fold_zero_point,
+    output_range,
+    product_rescale,
+    relu_rescale,
+    requantize_rescale,
+    softmax_params,
+)
 
 SEED = 4809
 ZEROS = (-128, 127, 0, -3, 57)
@@ -59,6 +67,10 @@ def output_scale(rng: np.random.Generator, turn: int, sx: np.float32, sw: np.nda
     return np.float32(spread * 2.0 ** (rng.uniform(-1, 2) if turn % 4 else (-9.0, -14.0, 25.0)[turn // 4 % 3]))
 
 
+def bound(w: np.ndarray, bias: np.ndarray) -> int:
+    return int((128 * np.abs(w.astype(np.int64)).sum(axis=1) + np.abs(bias.astype(np.int64))).max())
+
+
 def dense_models(count: int = 150) -> Iterator[tuple[str, Graph, DenseParams, np.ndarray, np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(SEED)
     for turn in range(count):
@@ -75,8 +87,10 @@ def dense_models(count: int = 150) -> Iterator[tuple[str, Graph, DenseParams, np
             constants.append(tensor((n_out,), sx * sw, dtype="int32", data=bias))
         x_and_y = tensor((1, n_in), sx, zx), tensor((1, n_out), sy, zy)
         graph = single("dense", [x_and_y[0], *constants, x_and_y[1]], DenseOptions(activation))
-        p = DenseParams(n_in, n_out, int(per_channel), output_range(activation, sy, zy), product_rescale(sx, sw, sy))
         folded = fold_zero_point(w, bias if with_bias else None, zx)
+        p = DenseParams(
+            n_in, n_out, int(per_channel), output_range(activation, sy, zy), dense_rescale(sx, sw, sy, bound(w, folded))
+        )
         x = rng.integers(-128, 128, (12, n_in)).astype(np.int8)
         yield f"dense {n_in}->{n_out} per_channel={per_channel} {activation} turn={turn}", graph, p, w, folded, x
 
@@ -86,6 +100,64 @@ def test_dense():
         want = Judge(graph).run(x)
         assert_equal(want, np.stack([kernels.dense_s8(p, row, w, bias) for row in x]), what)
         assert_equal(want, np.stack([reference.dense_s8(p, row, w, bias) for row in x]), f"oracle of {what}")
+
+
+def near_ties(rng: np.random.Generator, count: int) -> Iterator[tuple[int, np.float32, np.float32, np.float32]]:
+    """Accumulators below 76,200 with scales that bring them within 2**-31 of a tie, or onto it."""
+    found = 0
+    while found < count:
+        sx, sw = random_scale(rng), random_scale(rng)
+        if found % 4 == 0:
+            acc, sx, sw = 2 * int(rng.integers(0, 60)) + 1, np.float32(0.5), np.float32(0.25)
+            sy = np.float32(0.25)
+        else:
+            sy = np.float32(float(sx) * float(sw) * 2.0 ** rng.uniform(5, 9))
+            ratio = float(sx) * float(sw) / float(sy)
+            ties = np.arange(128) + 0.5
+            nearest = np.rint(ties / ratio)
+            close = np.flatnonzero((np.abs(nearest * ratio - ties) < ties * 2.0**-29) & (nearest > 0) & (nearest < 76200))
+            if close.size == 0:
+                continue
+            acc = int(nearest[close[0]])
+        found += 1
+        yield acc, sx, sw, sy
+
+
+def test_dense_at_ties():
+    """Accumulators on a tie or so close to it that the multiplier's last bit decides, with both signs."""
+    w = np.array([[120] * 5 + [1]], np.int8)
+    for turn, (acc, sx, sw, sy) in enumerate(near_ties(np.random.default_rng(SEED), 120)):
+        parts = [min(max(acc // 120 - 127 * i, 0), 127) for i in range(5)]
+        x = np.array([[*parts, acc % 120]], np.int8)
+        signs = np.concatenate([x, -x])
+        both, scales = (np.concatenate([w, w]), [sw, sw]) if turn % 2 else (w, [sw])
+        ends = tensor((1, 6), sx), tensor((1, len(both)), sy)
+        graph = single("dense", [ends[0], tensor(both.shape, np.array(scales, np.float32), data=both), ends[1]], DenseOptions())
+        bias = np.zeros(len(both), np.int32)
+        records = dense_rescale(sx, scales, sy, bound(both, bias))
+        p = DenseParams(6, len(both), int(len(scales) > 1), output_range(Activation.NONE, sy, 0), records)
+        ratio = np.array([float(sx) * float(s) / float(sy) for s in scales])
+        what = f"dense of {acc} with scales {sx!r} {sw!r} {sy!r}"
+        want = Judge(graph).run(signs)
+        assert_equal(want, np.stack([kernels.dense_s8(p, row, both, bias) for row in signs]), what)
+        assert_equal(
+            want, np.stack([reference.dense_by_scales(row, 0, both, bias, ratio, p.y) for row in signs]), f"oracle of {what}"
+        )
+
+
+def test_dense_rescale_has_the_steps_of_the_reference():
+    """Around every step, for typical and extreme ratios: integer rule equals rounding in double."""
+    rng = np.random.default_rng(SEED)
+    for turn in range(300):
+        ratio = 2.0 ** (rng.uniform(-16, 2) if turn % 3 else -int(rng.integers(0, 16)))
+        scale = np.float32(ratio)
+        r = dense_rescale(1.0, [scale], 1.0, 1 << 23)[0]
+        steps = np.ceil((np.arange(256) + 0.5) / float(scale)).astype(np.int64)
+        acc = np.concatenate([s * (steps + d) for s in (1, -1) for d in (-1, 0, 1)])
+        acc = acc[np.abs(acc) <= 1 << 23].astype(np.int32)
+        scaled = acc * float(scale)
+        want = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)
+        assert_equal(want.astype(np.int32), kernels.rescale_single(acc, r), f"ratio {scale!r} {r}")
 
 
 def conv_model(turn: int, rng: np.random.Generator) -> tuple[str, Graph, Conv2DParams, np.ndarray, np.ndarray, np.ndarray]:

@@ -127,6 +127,7 @@ typedef struct {
  * where reciprocal(sum) and k give 256 / sum by three Newton steps in fixed point; hi and rdiv as in eng/quant.h.
  *   x    [rows][size]  codes; only differences matter, so the zero point does not
  *   y    [rows][size]  codes; may be x
+ * The reference aborts where a row's exponentials sum to 512 or more; here such a row gives -128 for 1/512 and less.
  * Cost: size table look-ups and multiplications of 32 x 32 bits a row, and eight more for the reciprocal. */
 void eng_softmax_s8(const eng_softmax_s8_params *p, const int8_t *x, int8_t *y);
 

@@ -38,8 +38,9 @@ int32_t eng_divide_s32(int32_t v, uint8_t n);
  * acc * 2^left is taken modulo 2^32, as the reference's compiled code does. Monotone in acc while it does not wrap. */
 int32_t eng_rescale_double(int32_t acc, const eng_rescale *r);
 
-/* floor(acc * mult / 2^s + 1/2), s = 31 - left + right in [1, 62]: "single rounding" of the 64-bit product, dense.
- * The result is taken modulo 2^32. Monotone in acc while it does not wrap. */
+/* acc * mult / 2^s to nearest, ties away from zero, s = 31 - left + right in [1, 62]: "single rounding" of the 64-bit
+ * product, dense. The result is taken modulo 2^32 (the reference leaves it undefined beyond int32). Monotone in acc while it
+ * does not wrap. */
 int32_t eng_rescale_single(int32_t acc, const eng_rescale *r);
 
 /* clamp(y->zero + eng_rescale_double(acc, r), y->lo, y->hi) */
