@@ -77,6 +77,25 @@ def test_help_lists_the_verbs_in_pipeline_order(capsys):
     assert [verb.name for verb in cli.VERBS] == ["train", "quantize", "inspect", "emit", "simulate", "flash", "run", "report"]
 
 
+@pytest.mark.parametrize("verb", cli.VERBS, ids=lambda verb: verb.name)
+def test_every_verb_explains_itself(verb, capsys):
+    assert cli.main([verb.name, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"usage: enginekit {verb.name} ")
+    assert "options:" in out
+
+
+@pytest.mark.parametrize("verb", cli.VERBS, ids=lambda verb: verb.name)
+def test_asking_for_help_loads_no_heavy_package(verb):
+    heavy = {"tensorflow", "keras", "matplotlib", "sklearn", "elftools", "serial"}
+    program = f"import sys, enginekit.cli as cli; cli.main([{verb.name!r}, '--help']); sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    loaded = done.stderr.split()
+    assert "argparse" in loaded
+    assert not heavy & set(loaded)
+
+
 def test_help_loads_neither_verbs_nor_numpy():
     program = (
         "import sys, enginekit.cli as cli; cli.main(['--help']);"
