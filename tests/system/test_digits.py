@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import engine
-from enginekit import digits, evaluate, onchip
+from enginekit import digits, evaluate, onchip, toolchain
 
 SLUGS = [recipe.slug for recipe in digits.RECIPES]
 #: Flash that a bootloader leaves on the boards with the least of it, and the chip's SRAM.
@@ -49,7 +49,8 @@ def test_accuracy_of_int8_is_that_of_float(example, slug):
     network = example(slug)
     accuracy = evaluate.accuracy(network.host, network.images.test_y)
     assert len(network.host) == len(network.images.test_y)
-    assert abs(accuracy - network.float_accuracy) <= 0.003, f"{slug}: int8 {accuracy}, float {network.float_accuracy}"
+    close = 0.003 if network.images.is_mnist else 0.01
+    assert abs(accuracy - network.float_accuracy) <= close, f"{slug}: int8 {accuracy}, float {network.float_accuracy}"
     if network.images.is_mnist:
         assert len(network.host) == 10_000
         assert accuracy >= ACCURACY[slug]
@@ -70,7 +71,8 @@ def test_every_byte_of_the_chip_is_the_hosts(example, firmware, slug):
     chip = onchip.run_on_chip(network.model, image, network.x[:count])
     assert_same_bytes(chip.y, network.host[:count], f"{slug}: chip against host")
     assert chip.arena + chip.stack <= SRAM
-    assert chip.ram + chip.stack <= SRAM
+    assert chip.stack <= toolchain.STACK
+    assert chip.ram + toolchain.STACK <= SRAM
     assert chip.flash <= FLASH
     assert sum(chip.layer_cycles) <= np.mean(chip.cycles)
 
@@ -103,6 +105,7 @@ def test_code_of_the_dense_firmware_is_small(firmware):
     assert image.flash - weights <= 6 * 1024
 
 
+@pytest.mark.xdist_group("dense32")
 def test_a_saved_model_is_the_same_model(example):
     network = example("dense32")
     again = engine.load(network.model.to_bytes())
