@@ -11,7 +11,11 @@ import numpy as np
 
 #: Sources of the core that inference needs.
 CORE = sorted((compilers.ROOT / "csrc" / "src").glob("*_s8.c")) + [
-    compilers.ROOT / "csrc" / "src" / name for name in ("quantize_f32.c", "rescale.c", "status.c")
+    compilers.ROOT / "csrc" / "src" / name
+    for name in (
+        *("quantize_f32.c", "rescale.c", "status.c"),
+        *("dense_rows.c", "dense_runs.c", "requant_s24.c"),
+    )
 ]
 KERNELS = re.findall(r"^void (eng_\w+)\(", (compilers.ROOT / "csrc/include/eng/infer_s8.h").read_text(), re.MULTILINE)
 
@@ -51,7 +55,8 @@ class Emitted:
         )
         compilers.run([*compilers.host(), "-shared", extra, folder / f"{name}.o", *core_objects(), "-lm", "-o", library])
         self.library = ctypes.CDLL(str(library))
-        self.arena = np.zeros(model.program.arena + 8, np.uint32).view(np.uint8)[: model.program.arena]
+        size = int(self.macro(files, "ARENA").rstrip("u"))
+        self.arena = np.zeros(size // 4 + 1, np.uint32).view(np.uint8)[:size]
 
     def macro(self, files, suffix):
         return re.search(rf"#define {self.name.upper()}_{suffix} (.*)", files[f"{self.name}.h"])[1]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Pool2DParams, Rescale, Step
 from enginekit.chips import Chip
+from enginekit.encode.choose import DenseEncoding, Optimize, encode
 from enginekit.records import arrays, avr_size, split
+
+#: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24 and eng_runs.
+_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES = 9, 7, 8, 7
 
 
 @dataclass(frozen=True)
@@ -104,13 +108,15 @@ class Plan:
         }
 
 
-def plan(model: Model) -> Plan:
+def plan(model: Model, optimize: Optimize = Optimize.SIZE) -> Plan:
     """Give what `model` costs on the chip.
 
     Parameters
     ----------
     model : Model
         Any int8 model.
+    optimize : Optimize
+        As for :func:`enginekit.emit.emit`.
 
     Returns
     -------
@@ -120,7 +126,9 @@ def plan(model: Model) -> Plan:
     """
     program = model.program
     pair = sum(_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
-    return Plan(model.graph.name, program.arena, tuple(_step_plan(step) for step in program.steps), pair)
+    encoding = encode(model, optimize)
+    steps = [_step_plan(step, encoding.dense.get(index)) for index, step in enumerate(program.steps)]
+    return Plan(model.graph.name, encoding.arena, tuple(steps), pair)
 
 
 def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> None:
@@ -160,8 +168,8 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
         raise DoesNotFitError(f"model {costs.name!r} does not fit. " + ". ".join(problems))
 
 
-def _step_plan(step: Step) -> StepPlan:
-    return StepPlan(
+def _step_plan(step: Step, layer: DenseEncoding | None) -> StepPlan:
+    plain = StepPlan(
         name=step.name,
         kernel=step.kernel,
         layers=step.layers,
@@ -177,6 +185,24 @@ def _step_plan(step: Step) -> StepPlan:
         scratch_size=step.scratch_size,
         macs=_macs(step.params),
         acc_bits=step.acc_bound.bit_length() + 1 if step.acc_bound else 0,
+    )
+    return plain if layer is None else _encoded(plain, layer)
+
+
+def _encoded(plain: StepPlan, layer: DenseEncoding) -> StepPlan:
+    """Put what an encoded dense layer takes in the place of what the plain one does."""
+    skip = layer.runs is not None
+    starts = sum(part.start.nbytes for part in layer.parts)
+    records = plain.tables if layer.steps is None else layer.steps.steps.nbytes
+    requant = _REQUANT_EXACT_BYTES if layer.steps is None else _REQUANT_BYTES
+    return replace(
+        plain,
+        weights=sum(part.w.nbytes for part in layer.parts),
+        bias=starts * (2 if skip else 1),
+        tables=sum(len(part.groups) for part in layer.parts) + records,
+        params=_ROWS_BYTES * len(layer.parts) * (2 if skip else 1) + requant + (_RUNS_BYTES if skip else 0),
+        scratch_offset=layer.sum_offset,
+        scratch_size=layer.sum_size + layer.table_size,
     )
 
 

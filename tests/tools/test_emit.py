@@ -15,6 +15,7 @@ from engine.model import Model
 from enginekit.emit import emit
 from enginekit.emit.golden import default_golden
 from enginekit.emit.text import array, c_string, check_identifier, comment
+from enginekit.encode.choose import Optimize, encode
 from enginekit.plan import plan
 from enginekit.records import split
 
@@ -51,9 +52,23 @@ def test_a_dense_layer_with_too_many_weights_for_one_array_is_split():
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_compiles_for_the_chip_and_weighs_what_the_plan_says(name, tmp_path):
+def test_encoded_weights_give_the_same_bytes(name, tmp_path):
     model = Model(CHAINS[name]())
-    for file, text in emit(model).items():
+    encoding = encode(model, Optimize.SPEED)
+    assert set(encoding.dense) == {i for i, step in enumerate(model.program.steps) if step.kernel == "dense_s8"}
+    net = Emitted(emit(model, name="net", optimize=Optimize.SPEED), "net", model, tmp_path)
+    for x in inputs(model, 20):
+        rare = np.where(np.random.default_rng(1).random(x.shape) < 0.9, model.input.zero_point, x).astype(x.dtype)
+        for codes in (x, rare):
+            assert net.run(codes)[0].tobytes() == model.run(codes[None]).tobytes()
+    assert net.selftest() == OK
+
+
+@pytest.mark.parametrize("optimize", Optimize)
+@pytest.mark.parametrize("name", CHAINS)
+def test_compiles_for_the_chip_and_weighs_what_the_plan_says(name, optimize, tmp_path):
+    model = Model(CHAINS[name]())
+    for file, text in emit(model, optimize=optimize).items():
         (tmp_path / file).write_text(text)
     unit = tmp_path / "model.o"
     compilers.run([*compilers.avr(), "-Os", "-fdata-sections", "-ffunction-sections", "-c", tmp_path / "model.c", "-o", unit])
@@ -61,7 +76,7 @@ def test_compiles_for_the_chip_and_weighs_what_the_plan_says(name, tmp_path):
         sections = {section.name: section["sh_size"] for section in ELFFile(file).iter_sections()}
     data = {section: size for section, size in sections.items() if section.startswith(".rodata")}
     golden = sum(size for section, size in data.items() if "golden" in section)
-    assert sum(data.values()) - golden == plan(model).flash, data
+    assert sum(data.values()) - golden == plan(model, optimize).flash, data
     assert golden == 2 * plan(model).golden
     assert sum(size for section, size in sections.items() if section.startswith((".data", ".bss"))) == 0
 

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="where to write; made if missing")
     parser.add_argument("--name", default="model", help="prefix of files and identifiers (default %(default)s)")
     parser.add_argument("--golden", type=Path, metavar="FILE", help=".npy with inputs for the self-test, of the model's type")
+    parser.add_argument(
+        "--optimize",
+        choices=["size", "speed"],
+        default="size",
+        help="least code, or encoded weights with faster kernels; the results are the same (default %(default)s)",
+    )
     parser.add_argument("--any-chip", action="store_true", help="write it even if it does not fit the ATmega4809")
     parser.add_argument("--json", action="store_true", help="print files and sizes as JSON")
 
@@ -28,14 +34,16 @@ def main(args: argparse.Namespace) -> int:
     from enginekit.chips import ATMEGA4809
     from enginekit.cli.inputs import read_data
     from enginekit.emit import emit
+    from enginekit.encode.choose import Optimize
     from enginekit.plan import check_fits, plan
 
     model = engine.load(args.model)
-    costs = plan(model)
+    optimize = Optimize(args.optimize)
+    costs = plan(model, optimize)
     if not args.any_chip:
         check_fits(costs, ATMEGA4809)
     golden = None if args.golden is None else list(read_data(str(args.golden)).x)
-    files = emit(model, name=args.name, golden=golden)
+    files = emit(model, name=args.name, golden=golden, optimize=optimize)
     args.output.mkdir(parents=True, exist_ok=True)
     paths = [args.output / name for name in files]
     for path, text in zip(paths, files.values(), strict=True):

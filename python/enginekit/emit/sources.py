@@ -14,9 +14,12 @@ from engine._version import __version__
 from engine.errors import UnsupportedError
 from engine.graph import Tensor
 from engine.model import Model
+from engine.program import Step
+from enginekit.emit.encoded import emit_dense
 from enginekit.emit.golden import GOLDEN_SEED, check_golden, default_golden
-from enginekit.emit.step import emit_step
+from enginekit.emit.step import StepText, emit_step
 from enginekit.emit.text import array, braces, c_string, check_identifier, comment
+from enginekit.encode.choose import DenseEncoding, Encoding, Optimize, encode
 from enginekit.records import MAX_ARRAY, float_literal
 
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
@@ -25,7 +28,13 @@ _HASH_BYTES = 8
 _TITLE_LENGTH = 31
 
 
-def emit(model: Model, *, name: str = "model", golden: Sequence[NDArray[Any]] | None = None) -> dict[str, str]:
+def emit(
+    model: Model,
+    *,
+    name: str = "model",
+    golden: Sequence[NDArray[Any]] | None = None,
+    optimize: Optimize = Optimize.SIZE,
+) -> dict[str, str]:
     """Write a model as C for the core in ``csrc``.
 
     Parameters
@@ -38,6 +47,8 @@ def emit(model: Model, *, name: str = "model", golden: Sequence[NDArray[Any]] | 
     golden : sequence of arrays, optional
         Inputs for the self-test, of the model input's dtype and shape (with or without batch 1). Two random ones if not given;
         an empty sequence for none. The outputs expected are those of ``Model.run``.
+    optimize : Optimize
+        Which kernels to call; the results are the same.
 
     Returns
     -------
@@ -61,29 +72,33 @@ def emit(model: Model, *, name: str = "model", golden: Sequence[NDArray[Any]] | 
         )
     inputs = default_golden(model) if golden is None else check_golden(model, golden)
     chosen = f"{len(inputs)} given" if golden is not None else f"{len(inputs)} random, seed {GOLDEN_SEED}"
-    values = _front_matter(model, name, chosen)
-    return {f"{name}.c": _source(model, name, inputs, values), f"{name}.h": _header(model, values, len(inputs))}
+    values = _front_matter(model, name, f"golden={chosen}, optimize={optimize.value}")
+    encoding = encode(model, optimize)
+    return {
+        f"{name}.c": _source(model, encoding, inputs, values),
+        f"{name}.h": _header(model, encoding.arena, values, len(inputs)),
+    }
 
 
-def _front_matter(model: Model, name: str, golden: str) -> dict[str, str]:
+def _front_matter(model: Model, name: str, options: str) -> dict[str, str]:
     """Values that both files share."""
     title = model.graph.name or name
     return {
         "version": __version__,
         "about": comment(title),
         "digest": model.digest.hex(),
-        "options": f"name={name}, golden={golden}",
+        "options": f"name={name}, {options}",
         "name": name,
         "NAME": name.upper(),
         "title": c_string(title[:_TITLE_LENGTH]),
     }
 
 
-def _header(model: Model, values: dict[str, str], pairs: int) -> str:
+def _header(model: Model, arena: int, values: dict[str, str], pairs: int) -> str:
     program = model.program
     more = {
         "hash": braces([f"0x{byte:02x}" for byte in model.digest[:_HASH_BYTES]]),
-        "arena": str(program.arena),
+        "arena": str(arena),
         "pairs": str(pairs),
         "plural": "" if pairs == 1 else "s",
     }
@@ -106,10 +121,15 @@ def _edge(prefix: str, tensor: Tensor, offset: int) -> dict[str, str]:
     }
 
 
-def _source(model: Model, name: str, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
-    steps = [emit_step(step, name) for step in model.program.steps]
+def _step(step: Step, layer: DenseEncoding | None, name: str) -> StepText:
+    return emit_step(step, name) if layer is None else StepText(*emit_dense(step, layer, name))
+
+
+def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
+    steps = [_step(step, encoding.dense.get(i), values["name"]) for i, step in enumerate(model.program.steps)]
     calls = [call for step in steps for call in step.calls] or ["    (void)arena;"]
     more = {
+        "encodings_h": '#include "eng/encodings.h"\n' if encoding.dense else "",
         "string_h": "\n#include <string.h>\n" if inputs else "",
         "data": "\n\n".join(step.data for step in steps),
         "calls": "\n".join(calls),

@@ -52,7 +52,7 @@ class DenseRows:
     @property
     def flash(self) -> int:
         """Bytes of constants, without those for skipping."""
-        return int(self.w.nbytes + self.start.nbytes) + len(self.groups)
+        return int(self.w.size + self.start.size) + len(self.groups)
 
     @property
     def cycles(self) -> int:
@@ -60,7 +60,7 @@ class DenseRows:
         rows, pairs = self.rows, (self.rows + 1) // 2
         inputs = self.blocks * self.w.shape[1] * (2 + 7 * rows)
         groups = sum(len(block) for block in self.lengths) * (1 + 2 * rows + pairs + 11)
-        return inputs + groups + self.blocks * (_BLOCK_CYCLES + 12 * rows + pairs) + _CALL_CYCLES
+        return int(inputs + groups + self.blocks * (_BLOCK_CYCLES + 12 * rows + pairs) + _CALL_CYCLES)
 
 
 def _s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -1,0 +1,207 @@
+"""Which encoding each layer of a model gets, and where its scratch lies in the arena."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from engine.errors import QuantError
+from engine.model import Model
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Program, RequantizeParams, Step
+from enginekit.encode.dense import DenseRows, dense_rows
+from enginekit.encode.groups import product_range
+from enginekit.encode.steps import Rounding, WideSteps, wide_steps
+
+#: Bytes of the largest object that avr-gcc accepts: longer weights are split between blocks.
+_MAX_ARRAY = 32_767
+#: Blocks tried; more rows share the load of an input, fewer have longer groups.
+_ROWS = (5, 4, 3)
+#: Skipping is tried for layers of at least so many inputs, up to the share of inputs in runs at which it stops to pay.
+_SKIP_INPUTS, _SKIP_SHARE, _SKIP_RUNS = 128, 0.5, 64
+
+
+class Optimize(Enum):
+    """What the emitted code is chosen for.
+
+    SIZE takes the plain kernels: the least code. SPEED takes encoded weights and their kernels wherever they are proven.
+    """
+
+    SIZE = "size"
+    SPEED = "speed"
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """When zeros are skipped, see ``eng_runs``."""
+
+    limit: int
+    capacity: int
+    sample_limit: int
+    zero_x: int
+
+
+@dataclass(frozen=True, eq=False)
+class DenseEncoding:
+    """How one dense layer is emitted.
+
+    Parameters
+    ----------
+    parts : tuple of DenseRows
+        All of the same `rows`, in the order of the outputs.
+    steps : WideSteps or None
+        None for the exact rule.
+    runs : RunLimits or None
+        None where zeros are not skipped.
+    sum_offset, table_offset : int
+        Bytes in the arena: where sums and the table of runs lie.
+    """
+
+    parts: tuple[DenseRows, ...]
+    steps: WideSteps | None
+    runs: RunLimits | None
+    sum_offset: int = 0
+    table_offset: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of a block."""
+        return self.parts[0].rows
+
+    @property
+    def sum_size(self) -> int:
+        """Bytes of the sums."""
+        return sum(3 * part.blocks * part.rows for part in self.parts)
+
+    @property
+    def table_size(self) -> int:
+        """Bytes of the table of runs."""
+        return 0 if self.runs is None else 1 + 2 * self.runs.capacity
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the sums when nothing is skipped."""
+        return sum(part.cycles for part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """Encoded steps of a program by index, and the bytes of arena that they need with all others."""
+
+    dense: dict[int, DenseEncoding]
+    arena: int
+
+
+def _output_range(params: Params) -> tuple[int, int]:
+    if isinstance(params, Conv2DMaxPool2DParams):
+        return params.conv.y.lo, params.conv.y.hi
+    if isinstance(params, DenseParams | Conv2DParams | RequantizeParams):
+        return params.y.lo, params.y.hi
+    return -128, 127
+
+
+def input_range(program: Program, index: int) -> tuple[int, int]:
+    """Lowest and highest code that a step can read: the clamp of the step that wrote it, else all of int8.
+
+    Buffers are compared by place, as reshaping costs no step.
+    """
+    step = program.steps[index]
+    for before in reversed(program.steps[:index]):
+        if before.y_offset < step.x_offset + step.x_size and step.x_offset < before.y_offset + before.y_size:
+            if (before.y_offset, before.y_size) != (step.x_offset, step.x_size):
+                return -128, 127
+            return _output_range(before.params)
+    return -128, 127
+
+
+def _parts(step: Step, rows: int, x_range: tuple[int, int], zero_x: int) -> tuple[DenseRows, ...]:
+    params = step.params
+    assert isinstance(params, DenseParams)
+    assert step.w is not None
+    assert step.bias is not None
+    w, most = step.w.reshape(params.out, params.in_), _MAX_ARRAY // (rows * params.in_) * rows
+    if most == 0:
+        raise QuantError(f"a block of {rows} rows of {params.in_} inputs exceeds {_MAX_ARRAY} bytes")
+    cuts = range(0, params.out, min(most, 255 * rows))
+    return tuple(
+        dense_rows(w[cut : cut + cuts.step], step.bias[cut : cut + cuts.step], rows, x_range=x_range, zero_x=zero_x)
+        for cut in cuts
+    )
+
+
+def _steps(step: Step, x_range: tuple[int, int]) -> WideSteps | None:
+    params = step.params
+    assert isinstance(params, DenseParams)
+    assert step.w is not None
+    assert step.bias is not None
+    low, high = product_range(step.w.reshape(params.out, params.in_), x_range)
+    bias = step.bias.astype(np.int64)
+    spans = [(int(a), int(b)) for a, b in zip(bias + low.sum(1), bias + high.sum(1), strict=True)]
+    return wide_steps(params.rescale, Rounding.SINGLE, params.y, spans)
+
+
+def _runs(step: Step, parts: tuple[DenseRows, ...], zero_x: int) -> RunLimits | None:
+    if step.x_size < _SKIP_INPUTS or any(part.runs_start is None for part in parts):
+        return None
+    limit = min(int(step.x_size * _SKIP_SHARE), 65535)
+    return RunLimits(limit, _SKIP_RUNS, min(limit // 8, 255), zero_x)
+
+
+def _hole(program: Program, index: int, size: int) -> int:
+    """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
+    step = program.steps[index]
+    wanted = [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[index:]]
+    outputs = [(offset, offset + 1) for offset in program.output_offsets]
+    written = [(s.y_offset, s.y_offset + s.y_size) for s in program.steps[:index]]
+    written += [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[: index + 1]]
+    live = [a for a in written if any(a[0] < b[1] and b[0] < a[1] for b in (*wanted, *outputs))]
+    place = 0
+    for start, end in sorted([*live, (step.y_offset, step.y_offset + step.y_size)]):
+        if start - place >= size:
+            break
+        place = max(place, end)
+    return place
+
+
+def encode(model: Model, optimize: Optimize) -> Encoding:
+    """Choose encodings.
+
+    Parameters
+    ----------
+    model : Model
+    optimize : Optimize
+
+    Returns
+    -------
+    Encoding
+        Steps that are not listed keep the plain kernel: all of them with ``Optimize.SIZE``, and with ``Optimize.SPEED`` those
+        that nothing faster is proven for. One size of block serves the whole model, the one with the fewest cycles.
+    """
+    program = model.program
+    if optimize is Optimize.SIZE:
+        return Encoding({}, program.arena)
+    choices = [_dense_of_rows(model, rows) for rows in _ROWS]
+    most = max(len(choice) for choice in choices)
+    best = min((c for c in choices if len(c) == most), key=lambda c: sum(layer.cycles for layer in c.values()))
+    placed, arena = {}, program.arena
+    for index, layer in best.items():
+        at = _hole(program, index, layer.sum_size + layer.table_size)
+        table = at + layer.sum_size
+        placed[index] = DenseEncoding(layer.parts, layer.steps, layer.runs, at, table)
+        arena = max(arena, table + layer.table_size)
+    return Encoding(placed, arena)
+
+
+def _dense_of_rows(model: Model, rows: int) -> dict[int, DenseEncoding]:
+    program, chosen = model.program, {}
+    for index, step in enumerate(program.steps):
+        if step.kernel != "dense_s8":
+            continue
+        x_range, zero_x = input_range(program, index), model.graph.tensors[step.x].zero_point
+        try:
+            parts = _parts(step, rows, x_range, zero_x)
+        except QuantError:
+            continue
+        chosen[index] = DenseEncoding(parts, _steps(step, x_range), _runs(step, parts, zero_x) if index == 0 else None)
+    return chosen
