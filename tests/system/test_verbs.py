@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from engine.graph import Activation
 from engine.network import Conv2D, Dense, Flatten, MaxPool2D, Network, Softmax
 from enginekit import cli, evaluate, onchip
 from enginekit.quantize import quantize
+from enginekit.report.layers import arena_blocks
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +237,17 @@ def test_a_profile_for_another_order_of_kernels_is_refused(path, codes, tmp_path
         onchip.Profiler(board, wrong)
         with pytest.raises(engine.EngineError, match=message):
             board.client.run(codes[1][0])
+
+
+def test_buffers_of_the_report_live_from_writer_to_last_reader(path):
+    model = engine.load(path)
+    blocks, columns = arena_blocks(model.program, model.graph)
+    steps = model.program.steps
+    assert columns == ["input", *(step.name for step in steps), "output"]
+    buffers = [block for block in blocks if not block.scratch]
+    assert [(b.offset, b.size) for b in buffers] == [(steps[0].x_offset, 64), *((s.y_offset, s.y_size) for s in steps)]
+    assert [(b.first, b.last) for b in buffers] == [(i, i + 1) for i in range(len(steps) + 1)]
+    for column in range(len(columns)):
+        alive = sorted({(b.offset, b.offset + b.size) for b in blocks if b.first <= column <= b.last})  # softmax is in place
+        assert all(end <= start for (_, end), (start, _) in pairwise(alive)), (columns[column], alive)
+        assert alive[-1][1] <= model.program.arena

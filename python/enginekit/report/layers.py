@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -60,30 +60,33 @@ def layer_rows(model: Model, cycles: Sequence[float] | None) -> list[LayerRow]:
 def arena_blocks(program: Program, graph: Graph) -> tuple[list[charts.Block], list[str]]:
     """Return the buffers with their lifetimes, and the names of the columns of time.
 
-    The first column is the input's arrival, the last the reading of the output; between them one a kernel call.
+    The first column is the input's arrival, the last the reading of the output; between them one a kernel call. A buffer
+    lives from what writes it to the last that reads its bytes, under whatever tensor's name.
     """
     columns = ["input", *(step.name for step in program.steps), "output"]
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    place: dict[int, tuple[int, int]] = {}
+    blocks: list[charts.Block] = []
     for index, offset in zip(graph.inputs, program.input_offsets, strict=True):
         tensor = graph.tensors[index]
-        first[index] = last[index] = 0
-        place[index] = (offset, int(np.prod(tensor.shape)) * tensor.dtype.itemsize)
+        size = int(np.prod(tensor.shape)) * tensor.dtype.itemsize
+        blocks.append(charts.Block(_label(graph, index), offset, size, 0, 0))
     for column, step in enumerate(program.steps, start=1):
-        place.setdefault(step.x, (step.x_offset, step.x_size))
-        first.setdefault(step.x, 0)
-        last[step.x] = column
-        place.setdefault(step.y, (step.y_offset, step.y_size))
-        first.setdefault(step.y, column)
-        last[step.y] = max(last.get(step.y, 0), column)
-    for index in graph.outputs:
-        last[index] = len(columns) - 1
-    blocks = [
-        charts.Block(graph.tensors[index].name or f"tensor {index}", *place[index], first[index], last[index])
-        for index in place
-    ]
+        _extend(blocks, step.x_offset, column)
+        blocks.append(charts.Block(_label(graph, step.y), step.y_offset, step.y_size, column, column))
+    for offset in program.output_offsets:
+        _extend(blocks, offset, len(columns) - 1)
     return blocks + _scratch(program.steps), columns
+
+
+def _label(graph: Graph, index: int) -> str:
+    return graph.tensors[index].name or f"tensor {index}"
+
+
+def _extend(blocks: list[charts.Block], offset: int, column: int) -> None:
+    """Let the buffer that was last written at `offset` live until `column`."""
+    for i in reversed(range(len(blocks))):
+        if blocks[i].offset <= offset < blocks[i].offset + blocks[i].size:
+            blocks[i] = replace(blocks[i], last=column)
+            return
 
 
 def _scratch(steps: Sequence[Step]) -> list[charts.Block]:
