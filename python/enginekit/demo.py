@@ -24,6 +24,7 @@ from engine.errors import EngineError
 from enginekit import datasets, digits, evaluate, toolchain
 from enginekit.cli import output
 from enginekit.digits import Event, Job
+from enginekit.encode.choose import Optimize
 
 if TYPE_CHECKING:
     from enginekit.report import Fact
@@ -57,10 +58,13 @@ def _parse(arguments: Sequence[str]) -> Job:
     )
     parser.add_argument("--images", type=int, metavar="N", help="images on the chip (default: 500, with --quick 3)")
     parser.add_argument("--seed", type=int, default=0, help="of initial weights and order (default: 0)")
+    parser.add_argument(
+        "--optimize", choices=[o.value for o in Optimize], default="size", help="least code, or faster kernels (default: size)"
+    )
     args = parser.parse_args(arguments)
     if args.images is not None and args.images < 1:
         parser.error("--images: at least 1")
-    return Job(args.out, args.quick, args.images, args.seed)
+    return Job(args.out, args.quick, args.images, args.seed, Optimize(args.optimize))
 
 
 def _demo(job: Job, command: str) -> int:
@@ -78,7 +82,7 @@ def _demo(job: Job, command: str) -> int:
     facts = [
         report.Fact("command", command),
         report.Fact("images", images.source),
-        report.Fact("chip", "ATmega4809 at 20 MHz, simulated cycle by cycle"),
+        report.Fact("chip", f"ATmega4809 at 20 MHz, simulated cycle by cycle; emitted for {job.optimize.value}"),
         report.Fact("compiler", tools.version),
         report.Fact("reference", next((e.reference.library for e in evaluations if e.reference), "not installed")),
         *report.versions(),

@@ -16,6 +16,7 @@ from engine import training
 from engine.model import Model
 from enginekit import datasets, evaluate, onchip
 from enginekit.datasets import Digits
+from enginekit.encode.choose import Optimize
 from enginekit.onchip import Progress
 from enginekit.quantize import quantize
 
@@ -109,12 +110,15 @@ class Job:
         Images on the chip; None for the network's own default.
     seed : int
         Of the initial weights and of the order of training.
+    optimize : Optimize
+        What the C for the chip is emitted for.
     """
 
     out: Path
     quick: bool = False
     images: int | None = None
     seed: int = 0
+    optimize: Optimize = Optimize.SIZE
 
 
 @dataclass(frozen=True)
@@ -185,10 +189,10 @@ def make(recipe: Recipe, job: Job, news: Queue[Event]) -> evaluate.Evaluation:
     if find_spec("ai_edge_litert") is not None:
         reference = evaluate.run_reference(model, x, progress=stage("TensorFlow Lite reference"))
     stage("build the firmware")
-    image = onchip.build(model, job.out / f"{recipe.slug}-firmware")
-    (job.out / f"{recipe.slug}.hex").write_bytes(Path(image.hex).read_bytes())
+    firmware = onchip.build(model, job.out / f"{recipe.slug}-firmware", optimize=job.optimize)
+    (job.out / f"{recipe.slug}.hex").write_bytes(firmware.image.hex.read_bytes())
     count = job.images or (3 if job.quick else recipe.chip_images)
-    chip = onchip.run_on_chip(model, image, x[:count], progress=stage("simulated chip"))
+    chip = onchip.run_on_chip(firmware, x[:count], progress=stage("simulated chip"))
     stage("done")(1, 1)
     return evaluate.Evaluation(recipe.name, model, host, images.test_y, trained.float_accuracy, reference, chip, trained.curves)
 

@@ -215,6 +215,7 @@ def chip_summary(chip: ChipRun) -> dict[str, Any]:
     mean = float(np.mean(chip.cycles))
     return {
         "images": len(chip.y),
+        "optimize": chip.optimize.value,
         "flash_bytes": chip.flash,
         "ram_bytes": chip.ram,
         "arena_bytes": chip.arena,

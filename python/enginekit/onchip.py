@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from engine.errors import EngineError
 from engine.model import Model, Trace
-from engine.program import Program
 from enginekit import device, sim, toolchain
 from enginekit.emit import emit
+from enginekit.encode.choose import Optimize, encode
 from enginekit.records import split
 
 #: ``progress(done, total)``, called after each image.
@@ -50,6 +50,8 @@ class ChipRun:
         Where the cycles of an inference go, the most expensive first.
     flash, ram, arena, stack : int
         Bytes: the whole firmware's flash and static RAM, the arena's part of that, the deepest stack.
+    optimize : Optimize
+        What the firmware was emitted for.
     """
 
     y: NDArray[Any]
@@ -60,6 +62,17 @@ class ChipRun:
     ram: int
     arena: int
     stack: int
+    optimize: Optimize = Optimize.SIZE
+
+
+@dataclass(frozen=True, eq=False)
+class Firmware:
+    """A model's firmware: the image, and what it was built from and for."""
+
+    image: toolchain.FirmwareImage
+    model: Model
+    usart: int
+    optimize: Optimize
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,91 +111,100 @@ class Profiler:
     ----------
     board : Board
         Whose chip and line are watched from now on.
-    calls : sequence of (str, int)
-        The functions that ``model_run`` calls, in order, each with the index of the step that it belongs to; see
-        :func:`kernel_calls`.
+    ends : sequence of (str, int)
+        The functions whose returns to ``model_run`` tell how far it is, in order, each with the index of its step; the last
+        one of a step ends it. See :func:`step_ends`.
     on_step : callable, optional
         Called with a step's index when it has been computed, for looking into the arena.
     """
 
-    def __init__(self, board: Board, calls: Sequence[tuple[str, int]], on_step: Callable[[int], None] | None = None) -> None:
+    def __init__(self, board: Board, ends: Sequence[tuple[str, int]], on_step: Callable[[int], None] | None = None) -> None:
         self._chip = board.chip
         self._on_step = on_step
-        self._calls = tuple(calls)
+        self._ends = tuple(ends)
         self._at = 0
-        self._inclusive: dict[str, int] = {}
+        self._since = 0
         self.inferences = 0
-        self.step_cycles = [0] * (1 + max((step for _, step in self._calls), default=-1))
+        self.step_cycles = [0] * (1 + max((step for _, step in self._ends), default=-1))
         self.function_cycles: dict[str, int] = defaultdict(int)
         board.line.on_start = self._start
-        for symbol in dict.fromkeys(symbol for symbol, _ in self._calls):
+        for symbol in dict.fromkeys(symbol for symbol, _ in self._ends):
             self._chip.on_return(symbol, partial(self._returned, symbol))
         self._chip.on_return("model_run", self._end)
 
     def _start(self) -> None:
         self._at = 0
-        self._inclusive = {}
+        self._since = self._chip.cycles
         self._chip.clear_profile()
 
     def _returned(self, symbol: str) -> None:
-        expected, step = self._calls[self._at] if self._at < len(self._calls) else ("the end of model_run", -1)
+        expected, step = self._ends[self._at] if self._at < len(self._ends) else ("the end of model_run", -1)
         if symbol != expected:
             raise EngineError(f"the firmware called {symbol} where the program has {expected}: it was built from another model")
-        total = next(row.inclusive for row in self._chip.profile() if row.name == symbol)
-        self.step_cycles[step] += total - self._inclusive.get(symbol, 0)
-        self._inclusive[symbol] = total
         self._at += 1
-        last = self._at == len(self._calls) or self._calls[self._at][1] != step
-        if last and self._on_step is not None:
+        if self._at < len(self._ends) and self._ends[self._at][1] == step:
+            return
+        self.step_cycles[step] += self._chip.cycles - self._since
+        self._since = self._chip.cycles
+        if self._on_step is not None:
             self._on_step(step)
 
     def _end(self) -> None:
-        if self._at != len(self._calls):
-            raise EngineError(f"the firmware ended an inference after {self._at} of {len(self._calls)} kernel calls")
+        if self._at != len(self._ends):
+            raise EngineError(f"the firmware ended an inference after {self._at} of {len(self._ends)} kernel calls")
         self.inferences += 1
         for row in self._chip.profile():
             self.function_cycles[row.name] += row.exclusive
 
 
-def kernel_calls(program: Program) -> list[tuple[str, int]]:
-    """Return the kernels that the emitted ``model_run`` calls, in order, each with the index of its step."""
-    return [(f"eng_{step.kernel}", index) for index, step in enumerate(program.steps) for _ in split(step)]
+def step_ends(model: Model, optimize: Optimize = Optimize.SIZE) -> list[tuple[str, int]]:
+    """Return the functions that end the steps of the emitted ``model_run``, in order, each with the index of its step.
+
+    A dense layer too large for one array is several calls of its kernel; one with encoded weights ends with the
+    requantization of its sums.
+    """
+    encoded = encode(model, optimize).dense
+    ends: list[tuple[str, int]] = []
+    for index, step in enumerate(model.program.steps):
+        layer = encoded.get(index)
+        if layer is None:
+            ends += [(f"eng_{step.kernel}", index) for _ in split(step)]
+        elif layer.steps is None:
+            ends.append(("eng_requant_single_s24_s8", index))
+        else:
+            ends.append((f"eng_requant{layer.steps.shift}_s24_s8", index))
+    return ends
 
 
-def build(model: Model, folder: str | Path, *, usart: int = 3) -> toolchain.FirmwareImage:
+def build(model: Model, folder: str | Path, *, usart: int = 3, optimize: Optimize = Optimize.SIZE) -> Firmware:
     """Emit `model` and build its firmware in `folder`; see :func:`enginekit.toolchain.build_firmware` for the errors."""
-    return toolchain.build_firmware(emit(model), folder, usart=usart)
+    image = toolchain.build_firmware(emit(model, optimize=optimize), folder, usart=usart)
+    return Firmware(image, model, usart, optimize)
 
 
-def boot(image: toolchain.FirmwareImage, model: Model, *, usart: int = 3) -> Board:
-    """Start `image` on a fresh simulated chip and check that it runs `model`.
+def boot(firmware: Firmware) -> Board:
+    """Start `firmware` on a fresh simulated chip and let it say which model it runs.
 
     Raises
     ------
     ModelMismatchError
-        If the chip says that it has another model.
+        If that is another model.
     """
-    chip = sim.Chip.from_elf(image.elf)
-    line = Line(chip, usart)
-    client = device.Client(line, model=model)
+    chip = sim.Chip.from_elf(firmware.image.elf)
+    line = Line(chip, firmware.usart)
+    client = device.Client(line, model=firmware.model)
     return Board(chip, line, client, client.hello())
 
 
-def run_on_chip(
-    model: Model, image: toolchain.FirmwareImage, x: NDArray[Any], *, usart: int = 3, progress: Progress | None = None
-) -> ChipRun:
+def run_on_chip(firmware: Firmware, x: NDArray[Any], *, progress: Progress | None = None) -> ChipRun:
     """Run inputs on the simulated chip over the serial link and measure.
 
     Parameters
     ----------
-    model : Model
-        What `image` was built from.
-    image : FirmwareImage
+    firmware : Firmware
         From :func:`build`.
     x : array[n, *input shape without batch]
         At least one input.
-    usart : int
-        The port that `image` was built for.
     progress : callable, optional
         ``progress(done, total)``.
 
@@ -190,8 +212,8 @@ def run_on_chip(
     -------
     ChipRun
     """
-    board = boot(image, model, usart=usart)
-    profiler = Profiler(board, kernel_calls(model.program))
+    board = boot(firmware)
+    profiler = Profiler(board, step_ends(firmware.model, firmware.optimize))
     y, cycles = board.client.run_batch(x, progress=progress)
     runs = profiler.inferences
     functions = (FunctionCycles(name, total / runs) for name, total in profiler.function_cycles.items() if total)
@@ -200,19 +222,20 @@ def run_on_chip(
         cycles=cycles.astype(np.int64),
         layer_cycles=tuple(total / runs for total in profiler.step_cycles),
         functions=tuple(sorted(functions, key=lambda f: -f.cycles)),
-        flash=image.flash,
-        ram=image.ram,
+        flash=firmware.image.flash,
+        ram=firmware.image.ram,
         arena=board.card.arena,
         stack=board.chip.stack_peak,
+        optimize=firmware.optimize,
     )
 
 
-def trace_on_chip(model: Model, image: toolchain.FirmwareImage, x: NDArray[Any], *, usart: int = 3) -> list[list[Trace]]:
+def trace_on_chip(firmware: Firmware, x: NDArray[Any]) -> list[list[Trace]]:
     """Run inputs on the simulated chip and keep what every step wrote into the arena.
 
     Parameters
     ----------
-    model, image, x, usart
+    firmware, x
         As for :func:`run_on_chip`.
 
     Returns
@@ -220,18 +243,18 @@ def trace_on_chip(model: Model, image: toolchain.FirmwareImage, x: NDArray[Any],
     list of list of Trace
         For each input, what :meth:`engine.Model.trace` gives for it on the host.
     """
-    board = boot(image, model, usart=usart)
+    board = boot(firmware)
+    model = firmware.model
     arena, _ = board.chip.symbol("arena")
-    steps = model.program.steps
     found: list[list[Trace]] = []
 
     def look(index: int) -> None:
-        step = steps[index]
+        step = model.program.steps[index]
         tensor = model.graph.tensors[step.y]
         content = board.chip.read(arena + step.y_offset, step.y_size)
         found[-1].append(Trace(step.name, tensor, np.frombuffer(content, tensor.dtype).reshape(1, *tensor.shape[1:])))
 
-    Profiler(board, kernel_calls(model.program), look)
+    Profiler(board, step_ends(model, firmware.optimize), look)
     for one in x:
         found.append([])
         board.client.run(one)

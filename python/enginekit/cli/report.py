@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chip", type=int, default=0, metavar="N", help="run the first N images on the simulated chip (default: 0)"
     )
+    parser.add_argument("--optimize", choices=("size", "speed"), default="size", help="as for emit (default: size)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -35,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
 
     model = engine.load(args.model)
     data = codes.get(model, args.images, None if args.images else max(args.chip, 1))
-    chip = _on_chip(model, data, args.chip) if args.chip > 0 else None
+    chip = _on_chip(model, data.x[: args.chip], args.optimize) if args.chip > 0 else None
     host = model.run(data.x) if args.images else None
     found = evaluate.Evaluation(Path(args.model).stem, model, host, data.labels, chip=chip)
     facts = [report.Fact("command", shlex.join(["enginekit", *sys.argv[1:]])), report.Fact("model", args.model)]
@@ -48,8 +49,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _on_chip(model: Any, data: Any, count: int) -> Any:
+def _on_chip(model: Any, x: Any, optimize: str) -> Any:
     from enginekit import onchip
+    from enginekit.encode.choose import Optimize
 
     with tempfile.TemporaryDirectory(prefix="enginekit-") as folder:
-        return onchip.run_on_chip(model, onchip.build(model, folder), data.x[:count])
+        return onchip.run_on_chip(onchip.build(model, folder, optimize=Optimize(optimize)), x)

@@ -55,7 +55,7 @@ def _run(model: Any, x: Any, port: str | None) -> tuple[Any, list[int] | None]:
 
     if port == "sim":
         with tempfile.TemporaryDirectory(prefix="enginekit-") as folder:
-            batch = onchip.boot(onchip.build(model, folder), model).client.run_batch(x)
+            batch = onchip.boot(onchip.build(model, folder)).client.run_batch(x)
     else:
         batch = device.connect(port, model=model).run_batch(x)
     return batch.y, batch.cycles.tolist()

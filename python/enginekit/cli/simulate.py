@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=_positive, default=10, help="how many of them (default: 10)")
     parser.add_argument("--build", metavar="DIR", help="keep the firmware's sources and images in this folder")
     parser.add_argument("--usart", type=int, choices=range(4), default=3, help="the chip's serial port (default: 3)")
+    parser.add_argument("--optimize", choices=("size", "speed"), default="size", help="as for emit (default: size)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -29,22 +30,23 @@ def main(args: argparse.Namespace) -> int:
     import engine
     from enginekit import evaluate, onchip
     from enginekit.cli import codes, output
+    from enginekit.encode.choose import Optimize
 
     model = engine.load(args.model)
     data = codes.get(model, args.images, args.count)
     with tempfile.TemporaryDirectory(prefix="enginekit-") as scratch:
-        image = onchip.build(model, args.build or scratch, usart=args.usart)
-        output.story(f"built {image.flash} B of flash; running {len(data.x)} inputs ({data.source})")
-        chip = onchip.run_on_chip(model, image, data.x, usart=args.usart)
+        firmware = onchip.build(model, args.build or scratch, usart=args.usart, optimize=Optimize(args.optimize))
+        output.story(f"built {firmware.image.flash} B of flash; running {len(data.x)} inputs ({data.source})")
+        chip = onchip.run_on_chip(firmware, data.x)
         found = evaluate.Evaluation(Path(args.model).stem, model, model.run(data.x), data.labels, chip=chip)
         output.result(output.as_json(as_data(found)) if args.json else as_text(found))
         if not found.chip_difference:
             return 0
-        output.story(_where(found, image, data.x, args.usart))
+        output.story(_where(found, firmware, data.x))
     return 1
 
 
-def _where(found: Any, image: Any, x: Any, usart: int) -> str:
+def _where(found: Any, firmware: Any, x: Any) -> str:
     """Say where the first input that came out differently goes apart."""
     import numpy as np
 
@@ -53,7 +55,7 @@ def _where(found: Any, image: Any, x: Any, usart: int) -> str:
     wrong = (found.chip.y != found.host).reshape(len(x), -1).any(axis=1)
     index = int(np.flatnonzero(wrong)[0])
     one = x[index : index + 1]
-    chip = onchip.trace_on_chip(found.model, image, one, usart=usart)[0]
+    chip = onchip.trace_on_chip(firmware, one)[0]
     layer = onchip.first_difference(chip, found.model.trace(one))
     return f"enginekit simulate: input {index} differs from the host; {layer or 'all layers agree when it is run again'}"
 

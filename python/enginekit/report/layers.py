@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from engine.graph import Graph
 from engine.model import Model
-from engine.program import Program, Step
-from enginekit.plan import plan
+from engine.program import Program
+from enginekit.onchip import ChipRun
+from enginekit.plan import Plan, StepPlan
 from enginekit.report import charts
 
 
@@ -43,25 +44,24 @@ class WeightTable:
     chart: Markup
 
 
-def layer_rows(model: Model, cycles: Sequence[float] | None) -> list[LayerRow]:
-    """Return one row a kernel call; `cycles` has the mean of each, if measured."""
-    costs = plan(model).steps
-    spent = [None] * len(costs) if cycles is None else [round(c) for c in cycles]
+def layer_rows(model: Model, costs: Plan, chip: ChipRun | None) -> list[LayerRow]:
+    """Return one row a step, with the mean cycles if it ran on a chip."""
+    spent = [None] * len(costs.steps) if chip is None else [round(c) for c in chip.layer_cycles]
     total = sum(c for c in spent if c is not None) or 1
     rows = []
-    for step, cost, used in zip(model.program.steps, costs, spent, strict=True):
+    for step, cost, used in zip(model.program.steps, costs.steps, spent, strict=True):
         shape = " x ".join(str(n) for n in model.graph.tensors[step.y].shape[1:])
         share = 0.0 if used is None else used / total
-        ram = step.x_size + step.y_size + step.scratch_size
+        ram = cost.x_size + cost.y_size + cost.scratch_size
         rows.append(LayerRow(step.name, step.kernel, shape, cost.macs, cost.acc_bits, cost.flash, ram, used, share))
     return rows
 
 
-def arena_blocks(program: Program, graph: Graph) -> tuple[list[charts.Block], list[str]]:
+def arena_blocks(program: Program, graph: Graph, costs: Plan) -> tuple[list[charts.Block], list[str]]:
     """Return the buffers with their lifetimes, and the names of the columns of time.
 
     The first column is the input's arrival, the last the reading of the output; between them one a kernel call. A buffer
-    lives from what writes it to the last that reads its bytes, under whatever tensor's name.
+    lives from what writes it to the last that reads its bytes, under whatever tensor's name; `costs` has the scratch.
     """
     columns = ["input", *(step.name for step in program.steps), "output"]
     blocks: list[charts.Block] = []
@@ -74,7 +74,7 @@ def arena_blocks(program: Program, graph: Graph) -> tuple[list[charts.Block], li
         blocks.append(charts.Block(_label(graph, step.y), step.y_offset, step.y_size, column, column))
     for offset in program.output_offsets:
         _extend(blocks, offset, len(columns) - 1)
-    return blocks + _scratch(program.steps), columns
+    return blocks + _scratch(costs.steps), columns
 
 
 def _label(graph: Graph, index: int) -> str:
@@ -89,7 +89,7 @@ def _extend(blocks: list[charts.Block], offset: int, column: int) -> None:
             return
 
 
-def _scratch(steps: Sequence[Step]) -> list[charts.Block]:
+def _scratch(steps: Sequence[StepPlan]) -> list[charts.Block]:
     return [
         charts.Block(f"scratch of {step.name}", step.scratch_offset, step.scratch_size, column, column, scratch=True)
         for column, step in enumerate(steps, start=1)

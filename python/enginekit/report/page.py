@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from engine import __version__
 from enginekit import evaluate
+from enginekit.encode.choose import Optimize
 from enginekit.evaluate import Evaluation
+from enginekit.plan import plan
 from enginekit.report import charts
 from enginekit.report.layers import arena_blocks, layer_rows, weight_tables
 
@@ -100,13 +102,14 @@ def versions() -> list[Fact]:
 def _section(evaluation: Evaluation, pictures: NDArray[np.uint8] | None) -> dict[str, Any]:
     """Everything that the template shows of one model."""
     program = evaluation.model.program
-    blocks, columns = arena_blocks(program, evaluation.model.graph)
     chip = evaluation.chip
+    costs = plan(evaluation.model, Optimize.SIZE if chip is None else chip.optimize)
+    blocks, columns = arena_blocks(program, evaluation.model.graph, costs)
     return {
         "name": evaluation.name,
-        "layers": layer_rows(evaluation.model, None if chip is None else chip.layer_cycles),
-        "arena": program.arena,
-        "arena_map": charts.arena_map(blocks, columns, program.arena),
+        "layers": layer_rows(evaluation.model, costs, chip),
+        "arena": costs.arena,
+        "arena_map": charts.arena_map(blocks, columns, costs.arena),
         "confusion": _confusion(evaluation),
         "weights": weight_tables(program),
         "misread": _misread(evaluation, pictures),
