@@ -140,7 +140,7 @@ def _free_above(block: Block, blocks: Sequence[Block], room: float) -> bool:
 
 def curves(series: Sequence[tuple[str, Sequence[float]]], *, width: int = 420, height: int = 150) -> Markup:
     """Draw one line a series over epochs 1, 2, ..., with the last value written at its end; at most two series."""
-    left, right, top, bottom = 46, 130, 10, 20
+    left, right, top, bottom = 54, 130, 10, 20
     values = [v for _, points in series for v in points]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
