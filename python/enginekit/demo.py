@@ -54,7 +54,9 @@ def _parse(arguments: Sequence[str]) -> Job:
     )
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for what is written (default: out/demo)")
     parser.add_argument(
-        "--quick", action="store_true", help="one epoch on 6,000 images, 1,000 test images, 3 on the chip: a minute's look"
+        "--quick",
+        action="store_true",
+        help="a short training on 6,000 images, 1,000 test images, 3 on the chip: half a minute's look",
     )
     parser.add_argument("--images", type=int, metavar="N", help="images on the chip (default: 500, with --quick 3)")
     parser.add_argument("--seed", type=int, default=0, help="of initial weights and order (default: 0)")

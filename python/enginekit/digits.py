@@ -105,7 +105,7 @@ class Job:
     out : Path
         Folder for the .tflite, the .hex and the firmware's sources.
     quick : bool
-        One epoch on 6,000 images, 1,000 test images, 3 on the chip.
+        A short training on 6,000 images, 1,000 test images, 3 on the chip.
     images : int or None
         Images on the chip; None for the network's own default.
     seed : int

@@ -37,7 +37,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Misread:
-    """An image whose class came out wrong: as PNG, the right class, what was read, and how sure (share of the top output)."""
+    """An image whose class came out wrong: as PNG, the right class, what was read, and its number."""
 
     picture: str
     label: int
