@@ -51,6 +51,17 @@ cdef extern from "eng/encodings.h" nogil:
     void eng_dense_runs3_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    ctypedef struct eng_filter3x3:
+        int8_t w[9]
+
+    ctypedef struct eng_conv3x3_pool2:
+        const eng_filter3x3 *filter
+        const int8_t *still
+        uint8_t in_w, out_h, out_w, out_c
+        int8_t zero_x
+        uint8_t negative_is_lo
+
+    void eng_conv3x3_pool2_s8(const eng_conv3x3_pool2 *p, const int8_t *x, int8_t *y)
     void eng_requant32_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
     void eng_requant40_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
 
@@ -261,3 +272,51 @@ def requant_s24_s8(steps, sums, *, shift, lo, hi, negative_is_lo=False):
         raise ValueError(f"{function}: shift is {shift}; expected 32 or 40")
     (eng_requant40_s24_s8 if shift == 40 else eng_requant32_s24_s8)(&p, &pr[0], &out[0])
     return np.asarray(out)
+
+
+def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False):
+    """Convolve one channel with 3 x 3 filters and take the maximum of 2 x 2 outputs.
+
+    Parameters
+    ----------
+    filters : uint8[out_c, 22]
+        ``eng_filter3x3[out_c]``.
+    still : int8[out_c]
+        Codes of a window of `zero_x` only.
+    x : int8[in_h, in_w]
+        4 to 255 wide.
+    zero_x : int
+    negative_is_lo : bool
+
+    Returns
+    -------
+    int8[(in_h - 2) // 2, (in_w - 2) // 2, out_c]
+
+    Examples
+    --------
+    >>> weights, scale = [0, 0, 0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 128]  # the middle, times 1/512
+    >>> record = np.array([[*weights, 0, 0, 0, *scale, 0, 0, 128, 128, 0, 255]], np.uint8)
+    >>> conv3x3_pool2_s8(record, np.zeros(1, np.int8), np.full((4, 4), 100, np.int8), zero_x=0).ravel().tolist()
+    [0]
+    """
+    cdef str function = "conv3x3_pool2_s8"
+    out_c = check.integer(function, "out_c", len(filters), 1, 255)
+    cdef const uint8_t[:, ::1] pf = check.array(function, "filters", filters, np.uint8, (out_c, sizeof_filter()))
+    cdef const int8_t[::1] ps = check.array(function, "still", still, np.int8, (out_c,))
+    in_h, in_w = np.shape(x)
+    check.integer(function, "in_h", in_h, 4, 513)
+    check.integer(function, "in_w", in_w, 4, 255)
+    cdef const int8_t[:, ::1] px = check.array(function, "x", x, np.int8, (in_h, in_w))
+    cdef eng_conv3x3_pool2 p
+    p.filter = <const eng_filter3x3 *>&pf[0, 0]
+    p.still = &ps[0]
+    p.in_w, p.out_h, p.out_w, p.out_c = in_w, (in_h - 2) // 2, (in_w - 2) // 2, out_c
+    p.zero_x = check.integer(function, "zero_x", zero_x, -128, 127)
+    p.negative_is_lo = bool(negative_is_lo)
+    cdef int8_t[:, :, ::1] out = np.empty((p.out_h, p.out_w, out_c), np.int8)
+    eng_conv3x3_pool2_s8(&p, &px[0, 0], &out[0, 0, 0])
+    return np.asarray(out)
+
+
+cdef sizeof_filter():
+    return sizeof(eng_filter3x3)

@@ -9,11 +9,11 @@ from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Pool2DParams, Rescale, Step
 from enginekit.chips import Chip
-from enginekit.encode.choose import DenseEncoding, Optimize, encode
+from enginekit.encode.choose import DenseEncoding, Encoding, Optimize, encode
 from enginekit.records import arrays, avr_size, split
 
-#: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24 and eng_runs.
-_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES = 9, 7, 8, 7
+#: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24, eng_runs and eng_conv3x3_pool2.
+_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES, _CONV_BYTES = 9, 7, 8, 7, 10
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def plan(model: Model, optimize: Optimize = Optimize.SIZE) -> Plan:
     program = model.program
     pair = sum(_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
     encoding = encode(model, optimize)
-    steps = [_step_plan(step, encoding.dense.get(index)) for index, step in enumerate(program.steps)]
+    steps = [_encoded(_step_plan(step), index, encoding) for index, step in enumerate(program.steps)]
     return Plan(model.graph.name, encoding.arena, tuple(steps), pair)
 
 
@@ -168,8 +168,8 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
         raise DoesNotFitError(f"model {costs.name!r} does not fit. " + ". ".join(problems))
 
 
-def _step_plan(step: Step, layer: DenseEncoding | None) -> StepPlan:
-    plain = StepPlan(
+def _step_plan(step: Step) -> StepPlan:
+    return StepPlan(
         name=step.name,
         kernel=step.kernel,
         layers=step.layers,
@@ -186,11 +186,19 @@ def _step_plan(step: Step, layer: DenseEncoding | None) -> StepPlan:
         macs=_macs(step.params),
         acc_bits=step.acc_bound.bit_length() + 1 if step.acc_bound else 0,
     )
-    return plain if layer is None else _encoded(plain, layer)
 
 
-def _encoded(plain: StepPlan, layer: DenseEncoding) -> StepPlan:
-    """Put what an encoded dense layer takes in the place of what the plain one does."""
+def _encoded(plain: StepPlan, index: int, encoding: Encoding) -> StepPlan:
+    """Put what an encoded layer takes in the place of what the plain one does."""
+    if index in encoding.conv:
+        conv = encoding.conv[index]
+        return replace(
+            plain, weights=9 * len(conv.filters), bias=0, tables=conv.flash - 9 * len(conv.filters), params=_CONV_BYTES
+        )
+    return _encoded_dense(plain, encoding.dense[index]) if index in encoding.dense else plain
+
+
+def _encoded_dense(plain: StepPlan, layer: DenseEncoding) -> StepPlan:
     skip = layer.runs is not None
     starts = sum(part.start.nbytes for part in layer.parts)
     records = plain.tables if layer.steps is None else layer.steps.steps.nbytes

@@ -1,4 +1,4 @@
-"""A dense layer with encoded weights: its data and its lines of C."""
+"""Layers with encoded weights: their data and their lines of C."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.program import DenseParams, Step
 from enginekit.emit.text import array, braces, comment, wrapped
 from enginekit.encode.choose import DenseEncoding
+from enginekit.encode.conv import Conv3x3Pool2
 from enginekit.encode.dense import DenseRows
 from enginekit.records import initializer
 
@@ -85,3 +86,23 @@ def _calls(step: Step, layer: DenseEncoding, prefix: str) -> list[str]:
 
 def _indented(lines: list[str]) -> list[str]:
     return ["    " + line.replace("\n", "\n    ") for line in lines]
+
+
+def emit_conv(step: Step, layer: Conv3x3Pool2, name: str) -> tuple[str, list[str]]:
+    """Write definitions and the call of one fused convolution and max pool."""
+    prefix = f"{name}_{step.name}"
+    records = array(f"static const eng_filter3x3 {prefix}_filters", [_filter(record.tolist()) for record in layer.filters])
+    still = array(f"static const int8_t {prefix}_still", _numbers(layer.still))
+    shape = [layer.in_w, layer.out_h, layer.out_w, len(layer.filters), layer.zero_x, int(layer.negative_is_lo)]
+    params = f"static const eng_conv3x3_pool2 {prefix}_params = {braces([f'{prefix}_filters', f'{prefix}_still', *shape])};"
+    title = f"/* {comment(step.name)}: {step.kernel}, 3x3 and 2x2 at once, |accumulator| <= {step.acc_bound} */"
+    x, y = f"(const int8_t *)(arena + {step.x_offset}u)", f"(int8_t *)(arena + {step.y_offset}u)"
+    call = wrapped("    eng_conv3x3_pool2_s8(", [f"&{prefix}_params", x, y], ");")
+    return "\n".join([title, records, still, params]), [call]
+
+
+def _filter(record: list[int]) -> str:
+    """Write an eng_filter3x3 from its bytes."""
+    weights = [value - 256 if value > 127 else value for value in record[:9]]
+    fields = [weights, record[9:12], record[12:16], record[16:20]]
+    return braces([*(braces(field) for field in fields), *record[20:]])

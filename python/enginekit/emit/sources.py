@@ -15,11 +15,11 @@ from engine.errors import UnsupportedError
 from engine.graph import Tensor
 from engine.model import Model
 from engine.program import Step
-from enginekit.emit.encoded import emit_dense
+from enginekit.emit.encoded import emit_conv, emit_dense
 from enginekit.emit.golden import GOLDEN_SEED, check_golden, default_golden
 from enginekit.emit.step import StepText, emit_step
 from enginekit.emit.text import array, braces, c_string, check_identifier, comment
-from enginekit.encode.choose import DenseEncoding, Encoding, Optimize, encode
+from enginekit.encode.choose import Encoding, Optimize, encode
 from enginekit.records import MAX_ARRAY, float_literal
 
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
@@ -121,15 +121,19 @@ def _edge(prefix: str, tensor: Tensor, offset: int) -> dict[str, str]:
     }
 
 
-def _step(step: Step, layer: DenseEncoding | None, name: str) -> StepText:
-    return emit_step(step, name) if layer is None else StepText(*emit_dense(step, layer, name))
+def _step(index: int, step: Step, encoding: Encoding, name: str) -> StepText:
+    if index in encoding.dense:
+        return StepText(*emit_dense(step, encoding.dense[index], name))
+    if index in encoding.conv:
+        return StepText(*emit_conv(step, encoding.conv[index], name))
+    return emit_step(step, name)
 
 
 def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
-    steps = [_step(step, encoding.dense.get(i), values["name"]) for i, step in enumerate(model.program.steps)]
+    steps = [_step(i, step, encoding, values["name"]) for i, step in enumerate(model.program.steps)]
     calls = [call for step in steps for call in step.calls] or ["    (void)arena;"]
     more = {
-        "encodings_h": '#include "eng/encodings.h"\n' if encoding.dense else "",
+        "encodings_h": '#include "eng/encodings.h"\n' if encoding.dense or encoding.conv else "",
         "string_h": "\n#include <string.h>\n" if inputs else "",
         "data": "\n\n".join(step.data for step in steps),
         "calls": "\n".join(calls),

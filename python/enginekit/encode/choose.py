@@ -10,6 +10,7 @@ import numpy as np
 from engine.errors import QuantError
 from engine.model import Model
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Program, RequantizeParams, Step
+from enginekit.encode.conv import Conv3x3Pool2, conv3x3_pool2
 from enginekit.encode.dense import DenseRows, dense_rows
 from enginekit.encode.groups import product_range
 from enginekit.encode.steps import Rounding, WideSteps, wide_steps
@@ -90,6 +91,7 @@ class Encoding:
     """Encoded steps of a program by index, and the bytes of arena that they need with all others."""
 
     dense: dict[int, DenseEncoding]
+    conv: dict[int, Conv3x3Pool2]
     arena: int
 
 
@@ -180,7 +182,7 @@ def encode(model: Model, optimize: Optimize) -> Encoding:
     """
     program = model.program
     if optimize is Optimize.SIZE:
-        return Encoding({}, program.arena)
+        return Encoding({}, {}, program.arena)
     choices = [_dense_of_rows(model, rows) for rows in _ROWS]
     most = max(len(choice) for choice in choices)
     best = min((c for c in choices if len(c) == most), key=lambda c: sum(layer.cycles for layer in c.values()))
@@ -190,7 +192,17 @@ def encode(model: Model, optimize: Optimize) -> Encoding:
         table = at + layer.sum_size
         placed[index] = DenseEncoding(layer.parts, layer.steps, layer.runs, at, table)
         arena = max(arena, table + layer.table_size)
-    return Encoding(placed, arena)
+    return Encoding(placed, _convolutions(model), arena)
+
+
+def _convolutions(model: Model) -> dict[int, Conv3x3Pool2]:
+    program, chosen = model.program, {}
+    for index, step in enumerate(program.steps):
+        zero_x = model.graph.tensors[step.x].zero_point
+        layer = conv3x3_pool2(step, x_range=input_range(program, index), zero_x=zero_x)
+        if layer is not None:
+            chosen[index] = layer
+    return chosen
 
 
 def _dense_of_rows(model: Model, rows: int) -> dict[int, DenseEncoding]:

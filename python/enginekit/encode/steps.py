@@ -67,12 +67,13 @@ def thresholds(
 
 
 def _offset(
-    mult: int, shift: int, codes: NDArray[np.int64], first: NDArray[np.int64], sum_range: tuple[int, int]
+    mult: int, shift: int, steps: tuple[NDArray[np.int64], NDArray[np.int64]], sum_range: tuple[int, int]
 ) -> int | None:
-    """Offset in units of ``2**(shift - 24)`` with which `mult` steps exactly where the exact rule does; None if there is none.
+    """Offset in units of ``2**(shift - 24)`` with which `mult` steps exactly where the exact rule does, or None.
 
     ``first * mult + offset >= (code + 128) * 2**shift > (first - 1) * mult + offset``, each side only inside the range.
     """
+    codes, first = steps
     target, unit = (codes + 128) << shift, shift - 24
     inside, before = first <= sum_range[1], first > sum_range[0]
     lowest = int((target - first * mult)[inside].max(initial=0))
@@ -84,7 +85,7 @@ def _offset(
 def wide_step(
     rescale: Rescale, rounding: Rounding, y: OutputS8, sum_range: tuple[int, int], *, shift: int, tries: int = 8
 ) -> tuple[int, int] | None:
-    """Find an ``eng_step`` that equals the exact rule for every sum in a range.
+    """Find a multiplier and an offset that equal the exact rule for every sum in a range.
 
     Parameters
     ----------
@@ -112,11 +113,11 @@ def wide_step(
     largest = max(-sum_range[0], sum_range[1])
     if nearest >= 1 << 32 or largest << rescale.left >= 1 << 31 or largest * nearest >= 1 << (shift + 14):
         return None
-    codes, first = thresholds(rescale, rounding, y, sum_range)
+    steps = thresholds(rescale, rounding, y, sum_range)
     for distance in range(2 * tries + 1):
         mult = nearest + (distance + 1) // 2 * (1 if distance % 2 else -1)
         if 0 <= mult < 1 << 32:
-            offset = _offset(mult, shift, codes, first, sum_range)
+            offset = _offset(mult, shift, steps, sum_range)
             if offset is not None:
                 return mult, offset
     return None

@@ -1,0 +1,117 @@
+"""Convolution of one channel with 3 x 3 filters and 2 x 2 max pool: ``eng_conv3x3_pool2``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.program import Conv2DMaxPool2DParams, OutputS8, Rescale, Step, Window
+from enginekit.encode.groups import product_range
+from enginekit.encode.steps import Rounding, exact_codes, wide_step
+
+#: Bytes of ``eng_filter3x3``.
+FILTER_BYTES = 22
+
+
+@dataclass(frozen=True, eq=False)
+class Conv3x3Pool2:
+    """What an ``eng_conv3x3_pool2`` holds and points to.
+
+    Parameters
+    ----------
+    filters : uint8[out_c, 22]
+        ``eng_filter3x3[out_c]``.
+    still : int8[out_c]
+    in_w, out_h, out_w, zero_x : int
+    negative_is_lo : bool
+    """
+
+    filters: NDArray[np.uint8]
+    still: NDArray[np.int8]
+    in_w: int
+    out_h: int
+    out_w: int
+    zero_x: int
+    negative_is_lo: bool
+
+    @property
+    def flash(self) -> int:
+        """Bytes of constants."""
+        return int(self.filters.size + self.still.size)
+
+
+def _fits(params: Conv2DMaxPool2DParams) -> bool:
+    conv, pool = params.conv.window, params.pool
+    sizes = params.conv.in_c == 1 and params.conv.out_c <= 255 and conv.in_w <= 255 and pool.out_h <= 255
+    return sizes and _is_window(conv, 3, 1) and _is_window(pool, 2, 2)
+
+
+def _is_window(window: Window, kernel: int, stride: int) -> bool:
+    """Whether a window has this kernel and stride, no dilation and no padding, at the end neither."""
+    steps = (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (kernel, kernel, stride, stride)
+    plain = (window.dilation_h, window.dilation_w, window.pad_top, window.pad_left) == (1, 1, 0, 0)
+    last_h, last_w = (window.out_h - 1) * stride + kernel, (window.out_w - 1) * stride + kernel
+    return steps and plain and last_h <= window.in_h and last_w <= window.in_w
+
+
+def _filter(w: NDArray[np.int8], bias: int, rescale: Rescale, y: OutputS8, x_range: tuple[int, int]) -> list[int] | None:
+    """Bytes of one ``eng_filter3x3``; None if it cannot be proven."""
+    low, high = product_range(w, x_range)
+    if low[:2].sum() < -32768 or high[:2].sum() > 32767:
+        return None
+    span = (bias + int(low.sum()), bias + int(high.sum()))
+    if max(-span[0], span[1], abs(bias)) >= 1 << 23:
+        return None
+    step = wide_step(rescale, Rounding.DOUBLE, y, span, shift=40)
+    if step is None:
+        return None
+    numbers = [(bias >> shift) & 0xFF for shift in (0, 8, 16)]
+    numbers += [(number >> shift) & 0xFF for number in step for shift in (0, 8, 16, 24)]
+    return [int(value) & 0xFF for value in w] + numbers + [y.lo + 128, y.hi + 128]
+
+
+def conv3x3_pool2(step: Step, *, x_range: tuple[int, int], zero_x: int) -> Conv3x3Pool2 | None:
+    """Encode a fused convolution and max pool, if it is of the kernel's kind.
+
+    Parameters
+    ----------
+    step : Step
+        Any step.
+    x_range : (int, int)
+        Lowest and highest input code.
+    zero_x : int
+        The input's zero point; windows that are all zero_x are not computed.
+
+    Returns
+    -------
+    Conv3x3Pool2 or None
+        None if the step is something else, or some filter's bounds or multiplier cannot be proven.
+    """
+    params = step.params
+    if not isinstance(params, Conv2DMaxPool2DParams) or not _fits(params):
+        return None
+    assert step.w is not None
+    assert step.bias is not None
+    conv, y = params.conv, params.conv.y
+    w = step.w.reshape(conv.out_c, 9)
+    totals = w.astype(np.int64).sum(1)
+    bias = step.bias.astype(np.int64) - conv.zero_x * totals
+    rescale = conv.rescale if conv.rescale_step else conv.rescale * conv.out_c
+    found = [_filter(*each, y, x_range) for each in zip(w, bias.tolist(), rescale, strict=True)]
+    filters = [each for each in found if each is not None]
+    if len(filters) < len(found):
+        return None
+    still_sums = bias + zero_x * totals
+    still = [exact_codes(still_sums[[n]], rescale[n], Rounding.DOUBLE, y.zero)[0] for n in range(conv.out_c)]
+    below = [exact_codes(np.array([-1]), each, Rounding.DOUBLE, y.zero)[0] <= y.lo for each in rescale]
+    return Conv3x3Pool2(
+        np.array(filters, np.uint8),
+        np.clip(still, y.lo, y.hi).astype(np.int8),
+        conv.window.in_w,
+        params.pool.out_h,
+        params.pool.out_w,
+        zero_x,
+        all(below),
+    )
