@@ -14,7 +14,7 @@ CORE = sorted((compilers.ROOT / "csrc" / "src").glob("*_s8.c")) + [
     compilers.ROOT / "csrc" / "src" / name
     for name in (
         *("quantize_f32.c", "rescale.c", "status.c"),
-        *("dense_rows.c", "dense_runs.c", "requant_s24.c"),
+        *("add_s24.c", "dense_rows.c", "dense_runs.c", "requant_s24.c"),
     )
 ]
 KERNELS = re.findall(r"^void (eng_\w+)\(", (compilers.ROOT / "csrc/include/eng/infer_s8.h").read_text(), re.MULTILINE)

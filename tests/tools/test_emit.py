@@ -10,7 +10,7 @@ from emitted import Emitted
 from random_graphs import CHAINS, Chain
 
 from engine.errors import EngineError, UnsupportedError
-from engine.graph import Graph
+from engine.graph import Activation, Graph
 from engine.model import Model
 from enginekit.emit import emit
 from enginekit.emit.golden import default_golden
@@ -62,6 +62,30 @@ def test_encoded_weights_give_the_same_bytes(name, tmp_path):
         for codes in (x, rare):
             assert net.run(codes)[0].tobytes() == model.run(codes[None]).tobytes()
     assert net.selftest() == OK
+
+
+def test_a_convolution_of_one_channel_takes_the_kernel_for_it(tmp_path):
+    digits = Chain((12, 14, 1)).conv(4, 3, activation=Activation.RELU, zero=-128)
+    model = Model(digits.pool("max_pool2d", 2).flatten().dense(10).graph())
+    assert set(encode(model, Optimize.SPEED).conv) == {0}
+    files = emit(model, name="net", optimize=Optimize.SPEED)
+    assert "    eng_conv3x3_pool2_s8(" in files["net.c"]
+    net = Emitted(files, "net", model, tmp_path)
+    for x in inputs(model, 20):
+        half = np.where(np.arange(12)[:, None, None] < 6, model.input.zero_point, x).astype(np.int8)
+        for codes in (x, half):
+            assert net.run(codes)[0].tobytes() == model.run(codes[None]).tobytes()
+
+
+def test_sums_beyond_24_bits_are_cut_in_two(tmp_path):
+    model = Model(Chain((1200,), seed=3).dense(7, Activation.RELU).dense(5).graph())
+    encoding = encode(model, Optimize.SPEED)
+    assert [len(layer.segments) for layer in encoding.dense.values()] == [2, 1]
+    net = Emitted(emit(model, name="net", optimize=Optimize.SPEED), "net", model, tmp_path)
+    w = model.program.steps[0].w.reshape(7, 1200)
+    extremes = [np.where(row > 0, high, -1 - high).astype(np.int8) for row in w for high in (127, -128)]
+    for x in [*inputs(model, 5), *extremes]:
+        assert net.run(x)[0].tobytes() == model.run(x[None]).tobytes()
 
 
 @pytest.mark.parametrize("optimize", Optimize)

@@ -46,6 +46,10 @@ void eng_dense_rows3_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
 void eng_dense_rows4_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
 void eng_dense_rows5_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
 
+/* sum[n] += more[n], held within +-(2^23 - 1): for layers whose inputs are cut into segments because the sum of all could leave
+ * 24 bits. Exact for a result that is clamped before that, which the encoder proves. */
+void eng_add_s24(uint8_t *sum, const uint8_t *more, uint16_t count);
+
 /* A rescale ratio as one multiplication: code = floor((sum * mult + offset * 2^(S-24)) / 2^S) - 128, clamped to [lo, hi], with
  * S = 32 or 40 by kernel; offset holds zero point, rounding and the 128. Both are below 2^32.
  * The encoder only writes a record whose steps it has found equal to those of the exact rule, single or double rounding, over

@@ -67,14 +67,24 @@ def _requant_data(step: Step, layer: DenseEncoding, prefix: str) -> list[str]:
 
 def _calls(step: Step, layer: DenseEncoding, prefix: str) -> list[str]:
     x, rows = f"(const int8_t *)(arena + {step.x_offset}u)", layer.rows
-    plain, skipping, at = [], [], layer.sum_offset
-    for number, part in enumerate(layer.parts):
-        sums = f"arena + {at}u"
-        plain.append(wrapped(f"    eng_dense_rows{rows}_s24(", [f"&{prefix}_rows{number}", x, sums], ");"))
-        if layer.runs is not None:
-            arguments = [f"&{prefix}_skip{number}", x, str(layer.runs.zero_x), f"arena + {layer.table_offset}u", sums]
-            skipping.append(wrapped(f"    eng_dense_runs{rows}_s24(", arguments, ");"))
-        at += 3 * part.blocks * part.rows
+    plain, skipping, at, number, x_at = [], [], layer.sum_offset, 0, step.x_offset
+    for segment in layer.segments:
+        for part in segment:
+            arguments = [f"&{prefix}_rows{number}", f"(const int8_t *)(arena + {x_at}u)", f"arena + {at}u"]
+            plain.append(wrapped(f"    eng_dense_rows{rows}_s24(", arguments, ");"))
+            if layer.runs is not None:
+                arguments = [
+                    f"&{prefix}_skip{number}",
+                    x,
+                    str(layer.runs.zero_x),
+                    f"arena + {layer.table_offset}u",
+                    f"arena + {at}u",
+                ]
+                skipping.append(wrapped(f"    eng_dense_runs{rows}_s24(", arguments, ");"))
+            at += 3 * part.blocks * part.rows
+            number += 1
+        x_at += segment[0].w.shape[1]
+    plain += _additions(step, layer)
     kernel = "eng_requant_single_s24_s8" if layer.steps is None else f"eng_requant{layer.steps.shift}_s24_s8"
     arguments = [f"&{prefix}_requant", f"arena + {layer.sum_offset}u", f"(int8_t *)(arena + {step.y_offset}u)"]
     last = wrapped(f"    {kernel}(", arguments, ");")
@@ -82,6 +92,14 @@ def _calls(step: Step, layer: DenseEncoding, prefix: str) -> list[str]:
         return [*plain, last]
     test = f"    if (eng_runs_s8(&{prefix}_runs, {x}, arena + {layer.table_offset}u) != 0) {{"
     return [test, *_indented(skipping), "    } else {", *_indented(plain), "    }", last]
+
+
+def _additions(step: Step, layer: DenseEncoding) -> list[str]:
+    """Add the sums of the later segments to those of the first."""
+    assert isinstance(step.params, DenseParams)
+    size, first = layer.sum_size // len(layer.segments), layer.sum_offset
+    places = [first + size * number for number in range(1, len(layer.segments))]
+    return [f"    eng_add_s24(arena + {first}u, arena + {at}u, {step.params.out}u);" for at in places]
 
 
 def _indented(lines: list[str]) -> list[str]:
