@@ -23,8 +23,8 @@ $(VENV)/.packages: .ci/packages
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.packages pyproject.toml
-	$(PY) -m pip install --quiet --upgrade pip setuptools wheel "cython>=3.1" "pybind11>=3.0"
-	$(PY) -m pip install --quiet --no-build-isolation --editable ".[$(EXTRAS)]"
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --editable ".[$(EXTRAS)]"
 	touch $@ $(VENV)/.built
 
 build: $(VENV)/.built ## the compiled modules, in place

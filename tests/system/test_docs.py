@@ -1,0 +1,40 @@
+"""The tutorial runs: its shell and Python blocks, in order, in one empty folder; and the README's example."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
+    """Fenced blocks of the given languages, in order: (language, text)."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    return [(language, text) for language, text in found if language in languages]
+
+
+def run(language: str, text: str, folder: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'python'}"}
+    if language == "sh":
+        text = text.replace("enginekit ", f"{sys.executable} -m enginekit ")
+    command = ["bash", "-euc", text] if language == "sh" else [sys.executable, "-c", text]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"this block failed:\n{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md"])
+def test_the_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
+    found = blocks(page, "sh", "python")
+    assert found, f"{page} has no block to run"
+    for language, text in found:
+        run(language, text, tmp_path)
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} links to {target}"
