@@ -18,6 +18,7 @@
 #include "eng/random.h"
 #include "eng/train_f32.h"
 #include "eng/types.h"
+#include "eng/update_f32.h"
 #include "eng/window.h"
 
 #endif

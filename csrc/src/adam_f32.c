@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng/train_f32.h"
 
-#include <math.h>
+#include "powers_f32.h"
 
-/* 1 - beta^t without the cancellation of computing beta^t first: with c(t) = 1 - beta^t, c(s + t) = c(s) + c(t) - c(s) c(t). */
-static float complement_of_power(float beta, uint32_t t)
-{
-    float square = 1.0f - beta;
-    float result = 0.0f;
-    for (; t > 0; t >>= 1) {
-        if (t & 1) {
-            result += square - result * square;
-        }
-        square += square - square * square;
-    }
-    return result;
-}
+#include <math.h>
 
 void eng_adam_f32(const eng_adam_f32_params *p, uint32_t t, const float *restrict dw, float *restrict w, float *restrict m,
                   float *restrict v)
@@ -23,7 +11,7 @@ void eng_adam_f32(const eng_adam_f32_params *p, uint32_t t, const float *restric
     const float gain1 = 1.0f - p->beta1;
     const float gain2 = 1.0f - p->beta2;
     const float epsilon = p->epsilon;
-    const float rate = p->learning_rate * sqrtf(complement_of_power(p->beta2, t)) / complement_of_power(p->beta1, t);
+    const float rate = p->learning_rate * sqrtf(eng_complement_of_power(p->beta2, t)) / eng_complement_of_power(p->beta1, t);
     for (size_t i = 0; i < p->count; ++i) {
         m[i] += (dw[i] - m[i]) * gain1;
         v[i] += (dw[i] * dw[i] - v[i]) * gain2;

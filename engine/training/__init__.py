@@ -13,28 +13,41 @@
 from engine.training.fitting import History, Metrics
 from engine.training.layers import AveragePool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Relu, Softmax
 from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy
-from engine.training.optimizers import SGD, Adam, Optimizer
+from engine.training.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Nadam, Optimizer, RMSprop
+from engine.training.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant, Schedule, WarmUp
 from engine.training.sequential import Sequential, from_network
 from engine.training.storage import load
 
 __all__ = [
     "MSE",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
     "AveragePool2D",
     "Conv2D",
+    "CosineDecay",
     "Dense",
+    "ExponentialDecay",
     "Flatten",
+    "Ftrl",
     "History",
     "Layer",
     "Loss",
     "MaxPool2D",
     "Metrics",
+    "Nadam",
     "Optimizer",
+    "PiecewiseConstant",
+    "RMSprop",
     "Relu",
+    "Schedule",
     "Sequential",
     "Softmax",
     "SoftmaxCrossEntropy",
+    "WarmUp",
     "from_network",
     "load",
 ]

@@ -99,6 +99,11 @@ class Sequential:
         return {f"{op.name}/{name}": array for op in self.operations for name, array in op.parameters.items()}
 
     @property
+    def gradients(self) -> dict[str, Array]:
+        """Live arrays by ``layer/parameter``: what the last update followed, clipped."""
+        return {f"{op.name}/{name}": array for op in self.operations for name, array in op.gradients.items()}
+
+    @property
     def parameter_count(self) -> int:
         """Weights and biases in all."""
         return sum(array.size for array in self.parameters.values())
@@ -244,7 +249,8 @@ class Sequential:
             return
         self.optimizer, self.steps = optimizer, 0
         self.optimizer_state = {
-            name: {slot: np.zeros_like(array) for slot in optimizer.slots} for name, array in self.parameters.items()
+            name: {slot: np.full_like(array, optimizer.start(slot)) for slot in optimizer.slots}
+            for name, array in self.parameters.items()
         }
 
     def _forward(self, x: Array, *, logits: bool = False) -> Array:
@@ -286,9 +292,10 @@ class Sequential:
 
     def _update(self, optimizer: Optimizer) -> None:
         self.steps += 1
-        for operation in self.operations:
-            for name, w in operation.parameters.items():
-                optimizer.update(self.steps, operation.gradients[name], w, self.optimizer_state[f"{operation.name}/{name}"])
+        gradients = self.gradients
+        optimizer.clip(gradients.values())
+        for name, w in self.parameters.items():
+            optimizer.apply(self.steps, gradients[name], w, self.optimizer_state[name])
 
     def _measure(self, x: Array, y: NDArray[Any], loss: Loss, batch_size: int) -> Metrics:
         tally = fitting.Tally()

@@ -16,6 +16,7 @@ from engine.errors import FormatError
 from engine.training.conversion import assign
 from engine.training.layers import KINDS, Layer
 from engine.training.optimizers import OPTIMIZERS, Optimizer
+from engine.training.schedules import SCHEDULES, Schedule
 from engine.training.sequential import Sequential
 
 Array = NDArray[np.float32]
@@ -24,9 +25,16 @@ FORMAT = "engine.training"
 VERSION = 1
 
 
-def _fields(item: Layer | Optimizer) -> dict[str, Any]:
+def _fields(item: Layer | Optimizer | Schedule) -> dict[str, Any]:
     values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}  # type: ignore[arg-type]
-    return {"kind": type(item).__name__} | {k: v.value if isinstance(v, Enum) else v for k, v in values.items()}
+    return {"kind": type(item).__name__} | {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold."""
+    if isinstance(value, Schedule):
+        return _fields(value)
+    return value.value if isinstance(value, Enum) else value
 
 
 def save(net: Sequential, path: Path) -> None:
@@ -117,11 +125,18 @@ def _header(arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def _make(entry: dict[str, Any], kinds: dict[str, Any]) -> Any:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    values = {key: _rich(value) for key, value in entry.items()}
     kind = values.pop("kind")
     if kind not in kinds:
         raise FormatError(f"unknown kind {kind!r}; expected one of {', '.join(kinds)}")
     return kinds[kind](**values)
+
+
+def _rich(value: Any) -> Any:
+    """Return what :func:`_plain` was given."""
+    if isinstance(value, dict):
+        return _make(value, SCHEDULES)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _take(arrays: dict[str, NDArray[Any]], key: str, shape: tuple[int, ...]) -> Array:

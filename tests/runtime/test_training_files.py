@@ -7,7 +7,24 @@ import pytest
 
 from engine import training
 from engine.errors import FormatError
-from engine.training import SGD, Adam, Conv2D, Dense, Flatten, MaxPool2D, Relu, Sequential, Softmax
+from engine.training import (
+    SGD,
+    Adam,
+    Conv2D,
+    CosineDecay,
+    Dense,
+    Flatten,
+    Ftrl,
+    MaxPool2D,
+    Nadam,
+    Relu,
+    Sequential,
+    Softmax,
+    WarmUp,
+)
+
+#: With a schedule in a schedule, and all that optimizers share.
+RICH = Nadam(WarmUp(3, CosineDecay(0.01, 20, 0.1)), weight_decay=0.01, global_clipnorm=1.0)
 
 
 def digits(count=64):
@@ -30,7 +47,7 @@ def trained(optimizer=None):
     return net
 
 
-@pytest.mark.parametrize("optimizer", [None, SGD(0.01), SGD(0.01, 0.9), Adam(0.003)])
+@pytest.mark.parametrize("optimizer", [None, SGD(0.01), SGD(0.01, 0.9), Adam(0.003), RICH])
 def test_everything_comes_back(tmp_path, optimizer):
     net, path = trained(optimizer), tmp_path / "network.bin"
     net.save(path)
@@ -47,7 +64,7 @@ def test_everything_comes_back(tmp_path, optimizer):
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["again", "network.bin"]
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.01, 0.9), Adam(0.003)])
+@pytest.mark.parametrize("optimizer", [SGD(0.01, 0.9), Adam(0.003), RICH, Ftrl(0.05, l1=1e-3)])
 def test_training_goes_on_bit_for_bit(tmp_path, optimizer):
     net = trained(optimizer)
     net.save(tmp_path / "network")
