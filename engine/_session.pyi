@@ -1,7 +1,7 @@
 """Types of the compiled module; session.cpp has the documentation."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,11 @@ Port = tuple[str, np.dtype[Any], tuple[int, ...], int, float, int]
 
 KERNELS: tuple[str, ...]
 
-class Session:
-    """A program made ready to run; calls from several threads at once are safe."""
+class Runnable:
+    """What a :class:`Runner` can be attached to."""
+
+class Session(Runnable):
+    """A program made ready to run; safe to use from several threads."""
 
     def __init__(
         self,
@@ -24,7 +27,19 @@ class Session:
         inputs: Iterable[Port],
         outputs: Iterable[Port],
         traced: Iterable[Port],
+        *,
+        work: int,
+        threads: int,
     ) -> None: ...
-    def run(self, x: NDArray[Any] | Sequence[NDArray[Any]], out: Any) -> Any: ...
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float32]: ...
     def trace(self, x: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[Any]]: ...
+    def profile(self, x: NDArray[Any] | Sequence[NDArray[Any]], repeats: int) -> NDArray[np.float64]: ...
+
+class Runner:
+    """What a session is attached to so that it runs; base class of :class:`engine.Model`."""
+
+    def _attach(self, session: Runnable) -> None: ...
+    @overload
+    def run(self, x: NDArray[Any], *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
+    @overload
+    def run(self, x: Sequence[NDArray[Any]], *, out: NDArray[Any] | Sequence[NDArray[Any]] | None = None) -> Any: ...

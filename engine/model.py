@@ -7,21 +7,24 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._session import Session
+from engine import _arguments as check
+from engine._session import Runner, Session
 from engine.errors import EngineError, UnsupportedError
 from engine.graph import Graph, Tensor
 from engine.lower import lower
+from engine.profile import Profile, profile_of, work
 from engine.program import Program
 from engine.summary import summarize
 from engine.tflite import read, write
 
 #: As engine._session takes it; the stub has the meaning of its parts.
 Port = tuple[str, np.dtype[Any], tuple[int, ...], int, float, int]
+MOST_THREADS = 256
 Arrays = NDArray[Any] | Sequence[NDArray[Any]]
 
 
@@ -34,7 +37,7 @@ class Trace:
     array: NDArray[Any]
 
 
-class Model:
+class Model(Runner):
     """An int8 network, ready to run.
 
     Immutable; may be run from several threads at once; pickles.
@@ -42,6 +45,8 @@ class Model:
     Parameters
     ----------
     graph : Graph
+    threads : int, optional
+        How many threads may share a batch, 1 ... 256; see :func:`load`.
 
     Raises
     ------
@@ -66,11 +71,13 @@ class Model:
     array([[-2.5]], dtype=float32)
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, threads: int | None = None) -> None:
         self._graph = graph
+        self._threads = _threads(threads)
         self._program = lower(graph)
         self._digest: bytes | None = None
-        self._session = _session(graph, self._program)
+        self._session = _session(graph, self._program, self._threads)
+        self._attach(self._session)
 
     @property
     def graph(self) -> Graph:
@@ -81,6 +88,11 @@ class Model:
     def program(self) -> Program:
         """The kernel calls that run it."""
         return self._program
+
+    @property
+    def threads(self) -> int:
+        """How many threads may share a batch."""
+        return self._threads
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -101,36 +113,6 @@ class Model:
     def output(self) -> Tensor:
         """The output tensor of a model that has one."""
         return _only(self.outputs, "output")
-
-    @overload
-    def run(self, x: NDArray[Any], *, out: NDArray[Any] | None = None) -> NDArray[Any]: ...
-    @overload
-    def run(self, x: Sequence[NDArray[Any]], *, out: Arrays | None = None) -> Any: ...
-    def run(self, x: Arrays, *, out: Arrays | None = None) -> Any:
-        """Run a batch.
-
-        Parameters
-        ----------
-        x : int8[N, ...] or float32[N, ...]
-            Element type and shape of :attr:`input`, with any batch N as first dimension; row-major. A tuple of arrays
-            for a model with several inputs.
-        out : array, optional
-            Where to write: element type and shape of the result exactly, row-major, writeable, apart from `x`.
-
-        Returns
-        -------
-        array
-            ``[N, ...]`` like :attr:`output`, the bytes of TensorFlow Lite's reference kernels; `out` if it was given.
-            A tuple for a model with several outputs.
-
-        Raises
-        ------
-        TypeError
-            If `x` or `out` is no array or has another element type: nothing is converted silently.
-        ValueError
-            If a shape differs, an array is strided, or `out` cannot be written.
-        """
-        return self._session.run(x, out)
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run a batch of real numbers: quantize, run, dequantize.
@@ -175,6 +157,33 @@ class Model:
         steps = self._program.steps
         return [Trace(s.name, self._graph.tensors[s.y], a) for s, a in zip(steps, arrays, strict=True)]
 
+    def profile(self, x: Arrays, *, repeats: int = 100) -> Profile:
+        """Measure every step, on one thread.
+
+        Parameters
+        ----------
+        x : array
+            As for :meth:`run`, at least one sample. Times are for the whole batch, run sample by sample.
+        repeats : int
+            How often the batch is run, 1 ... 1,000,000, after one run that is not counted.
+
+        Returns
+        -------
+        Profile
+            Medians over the repetitions; print it for a table.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`run`; or if the batch is empty or `repeats` out of range.
+        """
+        repeats = check.integer("profile", "repeats", repeats, 1, 1_000_000)
+        seconds = self._session.profile(x, repeats + 1)[1:]
+        batch = len(x) if isinstance(x, np.ndarray) else len(x[0])
+        if batch == 0:
+            raise ValueError("profile: x is an empty batch; expected at least one sample")
+        return profile_of(self._program, seconds, batch)
+
     def summary(self) -> str:
         """Table of the steps: shapes, parameters, multiply-adds, bytes of constants; then the arena."""
         return summarize(self._graph, self._program)
@@ -195,20 +204,24 @@ class Model:
         return self._digest
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (self.to_bytes(),)
+        return _restore, (self.to_bytes(), self._threads)
 
     def __repr__(self) -> str:
         ends = f"{_text(self.inputs)} -> {_text(self.outputs)}"
         return f"<engine.Model {ends}, {len(self._program.steps)} steps, arena {self._program.arena} bytes>"
 
 
-def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Model:
+def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview, *, threads: int | None = None) -> Model:
     """Load a full-integer TensorFlow Lite model.
 
     Parameters
     ----------
     source : path or bytes
         A ``.tflite`` file, or its contents.
+    threads : int, optional
+        How many threads may share a batch, the caller's among them: 1 ... 256. If not given, the environment variable
+        ``ENGINE_THREADS``, or 1. A second thread is used only for batches of enough work to pay for waking it, and never
+        within one sample. The number changes no byte of any result.
 
     Returns
     -------
@@ -224,6 +237,8 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mod
         If its quantization is inconsistent or an accumulator could leave int32.
     OSError
         If the file cannot be read.
+    TypeError, ValueError
+        If `threads`, or ``ENGINE_THREADS``, is no such number.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "model"
@@ -231,12 +246,27 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Mod
         data, name = Path(source).read_bytes(), os.fspath(source)
     graph = read(data, source=name)
     try:
-        return Model(graph)
+        return Model(graph, threads=threads)
     except EngineError as error:
         raise type(error)(f"{name}: {error}") from None
 
 
-def _session(graph: Graph, program: Program) -> Session:
+def _restore(data: bytes, threads: int) -> Model:
+    return load(data, threads=threads)
+
+
+def _threads(wanted: int | None) -> int:
+    """Return how many threads a model gets."""
+    if wanted is not None:
+        return check.integer("Model", "threads", wanted, 1, MOST_THREADS)
+    text = os.environ.get("ENGINE_THREADS", "1")
+    try:
+        return check.integer("Model", "ENGINE_THREADS", int(text), 1, MOST_THREADS)
+    except ValueError:
+        raise ValueError(f"Model: ENGINE_THREADS is {text!r}; expected 1 ... {MOST_THREADS}") from None
+
+
+def _session(graph: Graph, program: Program, threads: int) -> Session:
     try:
         return Session(
             program.steps,
@@ -244,6 +274,8 @@ def _session(graph: Graph, program: Program) -> Session:
             [_port(graph, i, at) for i, at in zip(graph.inputs, program.input_offsets, strict=True)],
             [_port(graph, i, at) for i, at in zip(graph.outputs, program.output_offsets, strict=True)],
             [_port(graph, step.y, step.y_offset) for step in program.steps],
+            work=sum(work(step) for step in program.steps),
+            threads=threads,
         )
     except ValueError as error:
         raise EngineError(f"the core refuses the lowered model: {error}") from None

@@ -3,6 +3,8 @@
 #ifndef ENGINE_PORTS_HPP
 #define ENGINE_PORTS_HPP
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +21,8 @@ namespace engine
 {
 
 namespace py = pybind11;
+
+constexpr size_t MOST_DIMENSIONS = 32;
 
 // A tensor that arrays are exchanged for: one sample is `bytes` at `offset` in the arena.
 struct Port {
@@ -38,11 +42,31 @@ struct Port {
         return s + "]";
     }
 
-    std::vector<py::ssize_t> batched(py::ssize_t n) const
+    // A new array for a batch. NumPy's own constructor, since pybind11's computes strides first.
+    py::array allocate(py::ssize_t batch) const
     {
-        std::vector<py::ssize_t> full{n};
-        full.insert(full.end(), shape.begin(), shape.end());
-        return full;
+        std::array<py::ssize_t, MOST_DIMENSIONS> full;
+        full[0] = batch;
+        std::copy(shape.begin(), shape.end(), full.begin() + 1);
+        const auto &numpy = py::detail::npy_api::get();
+        PyObject *made =
+            numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype(dtype).release().ptr(),
+                                        static_cast<int>(shape.size()) + 1, full.data(), nullptr, nullptr, 0, nullptr);
+        if (made == nullptr) {
+            throw py::error_already_set();
+        }
+        return py::reinterpret_steal<py::array>(made);
+    }
+
+    // Sample n of a batch, in and out of the arena.
+    void load(uint8_t *arena, const uint8_t *batch, size_t n) const
+    {
+        std::memcpy(arena + offset, batch + n * bytes, bytes);
+    }
+
+    void store(const uint8_t *arena, uint8_t *batch, size_t n) const
+    {
+        std::memcpy(batch + n * bytes, arena + offset, bytes);
     }
 };
 
@@ -54,6 +78,9 @@ inline Port port_of(py::handle source)
     for (py::handle n : tuple[2]) {
         port.shape.push_back(py::cast<py::ssize_t>(n));
         count *= static_cast<size_t>(port.shape.back());
+    }
+    if (port.shape.size() >= MOST_DIMENSIONS) {
+        throw py::value_error("Session: " + port.name + " has more than " + std::to_string(MOST_DIMENSIONS) + " dimensions");
     }
     port.bytes = count * static_cast<size_t>(port.dtype.itemsize());
     port.quantize = {static_cast<uint32_t>(count), py::cast<float>(tuple[4]), py::cast<int8_t>(tuple[5])};
@@ -103,7 +130,8 @@ inline bool has_shape(const py::array &a, const Port &port)
 
 inline bool has_dtype(const py::array &a, const Port &port)
 {
-    return a.dtype().is(port.dtype) || a.dtype().equal(port.dtype);
+    const py::dtype dtype = a.dtype();
+    return dtype.is(port.dtype) || dtype.equal(port.dtype);
 }
 
 [[noreturn]] inline void refuse(const char *function, const char *argument, py::handle object, const Port &port)
@@ -121,6 +149,13 @@ inline bool has_dtype(const py::array &a, const Port &port)
         throw py::value_error(found + " with the batch as first dimension");
     }
     throw py::value_error(where + "is strided; pass numpy.ascontiguousarray of it");
+}
+
+[[noreturn]] inline void refuse_batch(const char *function, const char *argument, const Port &port, py::ssize_t found,
+                                      py::ssize_t expected)
+{
+    throw py::value_error(std::string(function) + ": " + argument + " (" + port.name + ") has a batch of " +
+                          std::to_string(found) + ", the others of " + std::to_string(expected));
 }
 
 // Checks dtype, shape and layout; never converts. Returns the batch size.
@@ -156,8 +191,7 @@ inline std::vector<py::array> arrays_of(const char *function, const char *argume
     for (size_t i = 0; i < ports.size(); ++i) {
         const py::ssize_t n = check_array(function, argument, items[i], ports[i]);
         if (batch >= 0 && n != batch) {
-            throw py::value_error(std::string(function) + ": " + argument + " (" + ports[i].name + ") has a batch of " +
-                                  std::to_string(n) + ", the others of " + std::to_string(batch));
+            refuse_batch(function, argument, ports[i], n, batch);
         }
         batch = n;
         arrays.push_back(py::reinterpret_borrow<py::array>(items[i]));
@@ -184,7 +218,7 @@ inline bool overlap(const py::array &a, const py::array &b)
     return p < q + b.nbytes() && q < p + a.nbytes();
 }
 
-// Bytes of arrays, one pointer a port; advanced sample by sample.
+// Bytes of arrays, one pointer a port.
 template <typename Byte> std::vector<Byte *> pointers_of(const std::vector<py::array> &arrays)
 {
     std::vector<Byte *> pointers;
@@ -194,18 +228,18 @@ template <typename Byte> std::vector<Byte *> pointers_of(const std::vector<py::a
     return pointers;
 }
 
-inline void load(uint8_t *arena, const std::vector<Port> &ports, std::vector<const uint8_t *> &from)
+inline void load(uint8_t *arena, const std::vector<Port> &ports, const std::vector<const uint8_t *> &from, size_t n)
 {
     for (size_t i = 0; i < ports.size(); ++i) {
-        std::memcpy(arena + ports[i].offset, from[i], ports[i].bytes);
-        from[i] += ports[i].bytes;
+        ports[i].load(arena, from[i], n);
     }
 }
 
-inline void store(const uint8_t *arena, const Port &port, uint8_t *&to)
+inline void store(const uint8_t *arena, const std::vector<Port> &ports, const std::vector<uint8_t *> &to, size_t n)
 {
-    std::memcpy(to, arena + port.offset, port.bytes);
-    to += port.bytes;
+    for (size_t i = 0; i < ports.size(); ++i) {
+        ports[i].store(arena, to[i], n);
+    }
 }
 
 inline void load_real(uint8_t *arena, const Port &port, const float *from)

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Session: a program made ready to run. Owns the kernels' records, keeps weights alive, lends an arena to each call.
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
-#include <memory>
-#include <mutex>
-#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,63 +13,31 @@
 
 #include <pybind11/numpy.h>
 
+#include "arenas.hpp"
 #include "eng/model.h"
 #include "ports.hpp"
 #include "records.hpp"
+#include "runner.hpp"
+#include "workers.hpp"
 
 namespace engine
 {
 namespace
 {
 
-struct ArenaDelete {
-    void operator()(uint8_t *p) const
-    {
-        ::operator delete[](p, std::align_val_t{64});
-    }
-};
-using Arena = std::unique_ptr<uint8_t[], ArenaDelete>;
+// Work is in multiply-adds; the fastest kernels do some 100 of them in a nanosecond, the portable ones 1 to 10.
+// Shorter calls keep the interpreter lock: handing it over and back costs more than they take.
+constexpr uint64_t RELEASING_WORK = 100'000;
+// A thread joins for at least this much: it needs microseconds to wake up.
+constexpr uint64_t THREAD_WORK = 1'000'000;
 
-// Arenas that no call is using; as many exist as calls ran at once.
-class ArenaPool
+class Session final : public Runnable
 {
   public:
-    explicit ArenaPool(size_t size) : size_(size)
-    {
-    }
-
-    Arena take()
-    {
-        {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            if (!free_.empty()) {
-                Arena arena = std::move(free_.back());
-                free_.pop_back();
-                return arena;
-            }
-        }
-        Arena arena(new (std::align_val_t{64}) uint8_t[size_ + 1]);
-        std::memset(arena.get(), 0, size_ + 1);
-        return arena;
-    }
-
-    void give(Arena arena)
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        free_.push_back(std::move(arena));
-    }
-
-  private:
-    size_t size_;
-    std::mutex mutex_;
-    std::vector<Arena> free_;
-};
-
-class Session
-{
-  public:
-    Session(py::iterable steps, uint32_t arena, py::iterable inputs, py::iterable outputs, py::iterable traced)
-        : inputs_(ports_of(inputs)), outputs_(ports_of(outputs)), traced_(ports_of(traced)), pool_(arena)
+    Session(py::iterable steps, uint32_t arena, py::iterable inputs, py::iterable outputs, py::iterable traced, uint64_t work,
+            size_t threads)
+        : inputs_(ports_of(inputs)), outputs_(ports_of(outputs)), traced_(ports_of(traced)), work_(work), threads_(threads),
+          pool_(arena)
     {
         for (py::handle step : steps) {
             add(step);
@@ -79,13 +45,25 @@ class Session
         check(arena);
     }
 
-    py::object run(py::object x, py::object out)
+    // One input and one output are the common case: no list of arrays is made for them. `out` is None or where to write.
+    py::object run(py::handle x, py::handle out) override
     {
-        py::ssize_t batch = -1;
-        const auto from = arrays_of("run", "x", x, inputs_, batch);
-        const auto to = outputs_for(from, out, batch);
-        execute(from, to, batch);
-        return out.is_none() ? result_of(to) : out;
+        if (inputs_.size() != 1 || outputs_.size() != 1) {
+            return run_several(x, out);
+        }
+        const py::ssize_t batch = check_array("run", "x", x, inputs_[0]);
+        const auto from = py::reinterpret_borrow<py::array>(x);
+        const py::array to = out.is_none() ? outputs_[0].allocate(batch) : only_output(from, out, batch);
+        const auto *read = static_cast<const uint8_t *>(from.data());
+        auto *write = static_cast<uint8_t *>(const_cast<void *>(to.data()));
+        execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
+            for (size_t n = first; n < last; ++n) {
+                inputs_[0].load(arena, read, n);
+                infer(arena);
+                outputs_[0].store(arena, write, n);
+            }
+        });
+        return to;
     }
 
     py::array predict(py::object x)
@@ -95,22 +73,16 @@ class Session
         }
         const py::ssize_t batch = check_array("predict", "x", x, real_port(inputs_[0]));
         const py::array from = py::reinterpret_borrow<py::array>(x);
-        const Port real_output = real_port(outputs_[0]);
-        py::array to(real_output.dtype, real_output.batched(batch));
+        const py::array to = real_port(outputs_[0]).allocate(batch);
         const auto *read = static_cast<const float *>(from.data());
-        auto *write = static_cast<float *>(to.mutable_data());
-        Arena arena = pool_.take();
-        {
-            const py::gil_scoped_release release;
-            for (py::ssize_t n = 0; n < batch; ++n) {
-                load_real(arena.get(), inputs_[0], read);
-                eng_model_run(&model_, arena.get());
-                store_real(arena.get(), outputs_[0], write);
-                read += inputs_[0].quantize.count;
-                write += outputs_[0].quantize.count;
+        auto *write = static_cast<float *>(const_cast<void *>(to.data()));
+        execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
+            for (size_t n = first; n < last; ++n) {
+                load_real(arena, inputs_[0], read + n * inputs_[0].quantize.count);
+                infer(arena);
+                store_real(arena, outputs_[0], write + n * outputs_[0].quantize.count);
             }
-        }
-        pool_.give(std::move(arena));
+        });
         return to;
     }
 
@@ -121,24 +93,42 @@ class Session
         py::list arrays;
         std::vector<py::array> to;
         for (const Port &port : traced_) {
-            to.emplace_back(port.dtype, port.batched(batch));
+            to.push_back(port.allocate(batch));
             arrays.append(to.back());
         }
-        auto read = pointers_of<const uint8_t>(from);
-        auto write = pointers_of<uint8_t>(to);
-        Arena arena = pool_.take();
-        {
-            const py::gil_scoped_release release;
-            for (py::ssize_t n = 0; n < batch; ++n) {
-                load(arena.get(), inputs_, read);
+        const auto read = pointers_of<const uint8_t>(from);
+        const auto write = pointers_of<uint8_t>(to);
+        execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
+            for (size_t n = first; n < last; ++n) {
+                load(arena, inputs_, read, n);
                 for (size_t i = 0; i < layers_.size(); ++i) {
-                    eng_layer_run(&layers_[i], arena.get());
-                    store(arena.get(), traced_[i], write[i]);
+                    infer_layer(i, arena);
+                    traced_[i].store(arena, write[i], n);
                 }
             }
-        }
-        pool_.give(std::move(arena));
+        });
         return arrays;
+    }
+
+    // Seconds of every step, summed over the batch, one row a repetition; what reading the clock takes is subtracted.
+    py::array_t<double> profile(py::object x, py::ssize_t repeats)
+    {
+        py::ssize_t batch = -1;
+        const auto read = pointers_of<const uint8_t>(arrays_of("profile", "x", x, inputs_, batch));
+        const auto steps = static_cast<py::ssize_t>(layers_.size());
+        py::array_t<double> seconds({repeats, steps});
+        double *row = seconds.mutable_data();
+        const Lent arena(pool_);
+        const py::gil_scoped_release release;
+        const double clock = clock_seconds();
+        for (py::ssize_t r = 0; r < repeats; ++r, row += steps) {
+            std::fill(row, row + steps, 0.0);
+            for (py::ssize_t n = 0; n < batch; ++n) {
+                load(arena.get(), inputs_, read, static_cast<size_t>(n));
+                add_times(arena.get(), clock, row);
+            }
+        }
+        return seconds;
     }
 
   private:
@@ -197,45 +187,124 @@ class Session
         }
     }
 
-    std::vector<py::array> outputs_for(const std::vector<py::array> &from, py::object out, py::ssize_t batch) const
+    // Every place that runs the program, or a step of it.
+    void infer(uint8_t *arena) const
+    {
+        eng_model_run(&model_, arena);
+    }
+
+    void infer_layer(size_t i, uint8_t *arena) const
+    {
+        eng_layer_run(&layers_[i], arena);
+    }
+
+    using Clock = std::chrono::steady_clock;
+
+    void add_times(uint8_t *arena, double clock, double *seconds) const
+    {
+        auto before = Clock::now();
+        for (size_t i = 0; i < layers_.size(); ++i) {
+            infer_layer(i, arena);
+            const auto after = Clock::now();
+            seconds[i] += std::max(0.0, std::chrono::duration<double>(after - before).count() - clock);
+            before = after;
+        }
+    }
+
+    // Shortest time between two looks at the clock.
+    static double clock_seconds()
+    {
+        double shortest = 1.0;
+        for (int i = 0; i < 200; ++i) {
+            const auto before = Clock::now();
+            shortest = std::min(shortest, std::chrono::duration<double>(Clock::now() - before).count());
+        }
+        return shortest;
+    }
+
+    py::object run_several(py::handle x, py::handle out)
+    {
+        py::ssize_t batch = -1;
+        const auto from = arrays_of("run", "x", x, inputs_, batch);
+        const auto to = outputs_for(from, out, batch);
+        const auto read = pointers_of<const uint8_t>(from);
+        const auto write = pointers_of<uint8_t>(to);
+        execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
+            for (size_t n = first; n < last; ++n) {
+                load(arena, inputs_, read, n);
+                infer(arena);
+                store(arena, outputs_, write, n);
+            }
+        });
+        return out.is_none() ? result_of(to) : py::reinterpret_borrow<py::object>(out);
+    }
+
+    py::array only_output(const py::array &from, py::handle out, py::ssize_t batch) const
+    {
+        const py::ssize_t rows = check_array("run", "out", out, outputs_[0]);
+        auto to = py::reinterpret_borrow<py::array>(out);
+        if (rows != batch) {
+            refuse_batch("run", "out", outputs_[0], rows, batch);
+        }
+        check_writable(to, from);
+        return to;
+    }
+
+    std::vector<py::array> outputs_for(const std::vector<py::array> &from, py::handle out, py::ssize_t batch) const
     {
         if (out.is_none()) {
             std::vector<py::array> to;
             for (const Port &port : outputs_) {
-                to.emplace_back(port.dtype, port.batched(batch));
+                to.push_back(port.allocate(batch));
             }
             return to;
         }
-        const auto to = arrays_of("run", "out", out, outputs_, batch);
-        for (const auto &a : to) {
-            if (!a.writeable()) {
-                throw py::value_error("run: out is read-only");
+        auto to = arrays_of("run", "out", out, outputs_, batch);
+        for (size_t i = 0; i < to.size(); ++i) {
+            for (const auto &a : from) {
+                check_writable(to[i], a);
             }
-            for (const auto &b : from) {
-                if (overlap(a, b)) {
-                    throw py::value_error("run: out and x share memory");
+            for (size_t j = 0; j < i; ++j) {
+                if (overlap(to[i], to[j])) {
+                    throw py::value_error("run: the arrays of out share memory");
                 }
             }
         }
         return to;
     }
 
-    void execute(const std::vector<py::array> &from, const std::vector<py::array> &to, py::ssize_t batch)
+    static void check_writable(const py::array &to, const py::array &from)
     {
-        auto read = pointers_of<const uint8_t>(from);
-        auto write = pointers_of<uint8_t>(to);
-        Arena arena = pool_.take();
-        {
-            const py::gil_scoped_release release;
-            for (py::ssize_t n = 0; n < batch; ++n) {
-                load(arena.get(), inputs_, read);
-                eng_model_run(&model_, arena.get());
-                for (size_t i = 0; i < outputs_.size(); ++i) {
-                    store(arena.get(), outputs_[i], write[i]);
-                }
-            }
+        if (!to.writeable()) {
+            throw py::value_error("run: out is read-only");
         }
-        pool_.give(std::move(arena));
+        if (overlap(to, from)) {
+            throw py::value_error("run: out and x share memory");
+        }
+    }
+
+    // `part(arena, first, last)` computes samples [first, last). Long work gives the interpreter lock back; a batch of long
+    // work is split over threads. One sample is never split.
+    template <typename Part> void execute(py::ssize_t batch, const Part &part)
+    {
+        const auto count = static_cast<size_t>(batch);
+        const uint64_t work = work_ * count;
+        const size_t helpers = std::min<uint64_t>({threads_, count, work / THREAD_WORK});
+        const Lent arena(pool_);
+        if (work < RELEASING_WORK) {
+            part(arena.get(), 0, count);
+        } else if (helpers < 2) {
+            const py::gil_scoped_release release;
+            part(arena.get(), 0, count);
+        } else {
+            std::vector<Lent> arenas;
+            for (size_t i = 0; i < helpers; ++i) {
+                arenas.emplace_back(pool_);
+            }
+            const py::gil_scoped_release release;
+            Workers::instance().share(
+                count, helpers, [&](size_t helper, size_t first, size_t last) { part(arenas[helper].get(), first, last); });
+        }
     }
 
     std::vector<Port> inputs_, outputs_, traced_;
@@ -243,6 +312,8 @@ class Session
     std::vector<std::string> names_;
     std::vector<eng_layer> layers_;
     eng_model model_{};
+    uint64_t work_; // of a sample
+    size_t threads_;
     ArenaPool pool_;
 };
 
@@ -254,17 +325,20 @@ PYBIND11_MODULE(_session, m)
     namespace py = pybind11;
     using engine::Session;
     m.doc() = "Runs a program: records of the core over one arena. See engine.model.Model.";
-    py::class_<Session>(m, "Session", "A program made ready to run; calls from several threads at once are safe.")
-        .def(py::init<py::iterable, uint32_t, py::iterable, py::iterable, py::iterable>(), py::arg("steps"), py::arg("arena"),
-             py::arg("inputs"), py::arg("outputs"), py::arg("traced"),
+    py::class_<engine::Runnable>(m, "Runnable", "What a Runner can be attached to.");
+    py::class_<Session, engine::Runnable>(m, "Session", "A program made ready to run; safe to use from several threads.")
+        .def(py::init<py::iterable, uint32_t, py::iterable, py::iterable, py::iterable, uint64_t, size_t>(), py::arg("steps"),
+             py::arg("arena"), py::arg("inputs"), py::arg("outputs"), py::arg("traced"), py::kw_only(), py::arg("work"),
+             py::arg("threads"),
              "steps: engine.program.Step each; arena: bytes; inputs, outputs, traced: (name, dtype, shape of a sample, "
-             "offset, scale or 0, zero point) each, traced one a step. Raises ValueError if the core's check refuses the "
-             "program.")
-        .def("run", &Session::run, py::arg("x"), py::arg("out"),
-             "Run a batch: one array, or a tuple of them, each [N, ...]; results go to out or to new arrays.")
+             "offset, scale or 0, zero point) each, traced one a step; work: multiply-adds of a sample; threads: how many may "
+             "share a batch. Raises ValueError if the core's check refuses the program.")
         .def("predict", &Session::predict, py::arg("x"),
              "Run a batch of float32[N, ...], quantized on the way in and dequantized on the way out.")
-        .def("trace", &Session::trace, py::arg("x"), "Run a batch and return what each step wrote, [N, ...] each.");
+        .def("trace", &Session::trace, py::arg("x"), "Run a batch and return what each step wrote, [N, ...] each.")
+        .def("profile", &Session::profile, py::arg("x"), py::arg("repeats"),
+             "Run a batch on one thread `repeats` times and return the seconds of each step, float64[repeats, steps].");
+    m.attr("Runner") = engine::runner_type();
     py::list kernels;
     for (const engine::Kernel &kernel : engine::KERNELS) {
         kernels.append(py::str(kernel.name.data(), kernel.name.size()));
