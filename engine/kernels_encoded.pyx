@@ -162,7 +162,7 @@ def runs_s8(x, *, zero_x, limit, capacity, sample_limit):
     limit : int
         Most inputs in runs, 0 to 65535.
     capacity, sample_limit : int
-        Most runs, and most of every eighth input that may differ; 0 to 255.
+        Most runs, and most of every sixteenth input that may differ; 0 to 255.
 
     Returns
     -------

@@ -28,7 +28,7 @@ eng_runs_s8:
     ldd     r28, Z+LIMIT
     ldd     r29, Z+LIMIT+1
 1:  ld      r0, X
-    adiw    r26, 8
+    adiw    r26, 16
     cp      r0, r20
     breq    2f
     subi    r21, 1

@@ -39,7 +39,7 @@ static uint8_t add_run(table *t, uint16_t gap, uint16_t length)
 static uint8_t sample_is_full(const eng_runs *p, const int8_t *x)
 {
     uint16_t count = 0;
-    for (uint32_t k = 0; k < p->in; k += 8) {
+    for (uint32_t k = 0; k < p->in; k += 16) {
         count = (uint16_t)(count + (x[k] != p->zero_x));
     }
     return count > p->sample_limit;

@@ -88,14 +88,14 @@ typedef struct {
     uint16_t in;
     uint16_t limit;       /* most inputs in runs */
     uint8_t capacity;     /* most runs; the table has 1 + 2*capacity bytes */
-    uint8_t sample_limit; /* most of x[0], x[8], x[16], ... that may differ from zero_x */
+    uint8_t sample_limit; /* most of x[0], x[16], x[32], ... that may differ from zero_x */
     int8_t zero_x;
 } eng_runs;
 
 /* Finds the runs of x[k] != zero_x. Returns 1, or 0 if a limit is exceeded, so that skipping would not pay; then the table is
  * undefined. The sample is judged first, so that full inputs cost little. A gap longer than 255 inputs contains runs of one
  * input that is zero_x; they count as runs, not towards the limit.
- * Cost (AVRxt): 4.3 cycles an input outside runs, 8 inside, 1.4 for the sample. Stack (AVR): 8 bytes. */
+ * Cost (AVRxt): 4.3 cycles an input outside runs, 8 inside, 0.7 for the sample. Stack (AVR): 8 bytes. */
 uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs);
 
 /* sum[n] = start[n] + sum_k w[n][k] * (x[k] - zero_x) over the inputs in runs: the sum over all inputs.
@@ -133,7 +133,7 @@ typedef struct {
  *   y [out_h][out_w][out_c]   must not overlap x
  * Bounds that the encoder proves for every filter: the first two products' sum fits 16 bits (not both weights are -128), so
  * that only later ones are checked; |sum * mult + offset * 2^16| < 2^55.
- * Cost (AVRxt): 290 cycles a filter and pooled output, 110 more where the sum is not below the clamp by its sign; windows of
+ * Cost (AVRxt): 290 cycles a filter and pooled output, 95 more where the sum is not below the clamp by its sign; windows of
  * zero_x only: 75 and 7 a filter. Stack (AVR): 35 bytes. */
 void eng_conv3x3_pool2_s8(const eng_conv3x3_pool2 *p, const int8_t *x, int8_t *y);
 

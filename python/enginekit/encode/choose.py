@@ -180,7 +180,7 @@ def _runs(step: Step, segments: tuple[tuple[DenseRows, ...], ...], zero_x: int) 
     if step.x_size < _SKIP_INPUTS or len(segments) > 1 or any(part.runs_start is None for part in segments[0]):
         return None
     limit = min(int(step.x_size * _SKIP_SHARE), 65535)
-    return RunLimits(limit, _SKIP_RUNS, min(limit // 8, 255), zero_x)
+    return RunLimits(limit, _SKIP_RUNS, min(limit // 16, 255), zero_x)
 
 
 def _hole(program: Program, index: int, size: int) -> int:
