@@ -666,3 +666,6 @@ def dequantize_s8_f32(params, x, *, out=None):
     with nogil:
         eng_dequantize_s8_f32(&p, px, &y[0])
     return result
+
+
+include "kernels_tensor.pxi"

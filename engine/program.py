@@ -131,6 +131,88 @@ class QuantizeParams:
     zero: int
 
 
+@dataclass(frozen=True)
+class Broadcast:
+    """``eng_broadcast``: element ``i`` of the result reads element ``i // repeat % size`` of the operand."""
+
+    size: int
+    repeat: int
+
+
+@dataclass(frozen=True)
+class AddParams:
+    """``eng_add_s8_params``: addition and subtraction."""
+
+    count: int
+    x: Broadcast
+    x2: Broadcast
+    zero_x: int
+    zero_x2: int
+    rescale_x: Rescale
+    rescale_x2: Rescale
+    rescale_y: Rescale
+    y: OutputS8
+
+
+@dataclass(frozen=True)
+class MulParams:
+    """``eng_mul_s8_params``."""
+
+    count: int
+    x: Broadcast
+    x2: Broadcast
+    zero_x: int
+    zero_x2: int
+    rescale: Rescale
+    y: OutputS8
+
+
+@dataclass(frozen=True)
+class MeanParams:
+    """``eng_mean_s8_params``."""
+
+    pixels: int
+    channels: int
+    zero_x: int
+    divisor: int
+    rescale: Rescale
+    y: OutputS8
+
+
+@dataclass(frozen=True)
+class CopyParams:
+    """``eng_copy_s8_params``: columns ``first ... first+size-1`` of each row of `stride`."""
+
+    rows: int
+    size: int
+    stride: int
+    first: int
+
+
+@dataclass(frozen=True)
+class PadParams:
+    """``eng_pad_s8_params``."""
+
+    in_h: int
+    in_w: int
+    channels: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+    front: int
+    back: int
+    value: int
+
+
+@dataclass(frozen=True)
+class LookupParams:
+    """``eng_lookup_s8_params``; ``codes[x + 128]`` is what code ``x`` becomes."""
+
+    count: int
+    codes: tuple[int, ...]
+
+
 Params = (
     DenseParams
     | Conv2DParams
@@ -140,6 +222,12 @@ Params = (
     | SoftmaxParams
     | ArgmaxParams
     | QuantizeParams
+    | AddParams
+    | MulParams
+    | MeanParams
+    | CopyParams
+    | PadParams
+    | LookupParams
 )
 
 #: Kernels that a :class:`Step` can name, in the order of ``eng_op``, and the params class of each.
@@ -154,6 +242,18 @@ KERNELS: dict[str, type] = {
     "argmax_s8": ArgmaxParams,
     "quantize_f32_s8": QuantizeParams,
     "dequantize_s8_f32": QuantizeParams,
+    "depthwise_conv2d_s8": Conv2DParams,
+    "add_s8": AddParams,
+    "sub_s8": AddParams,
+    "mul_s8": MulParams,
+    "mean_s8": MeanParams,
+    "copy_s8": CopyParams,
+    "pad_s8": PadParams,
+    "lookup_s8": LookupParams,
+    "requantize_u8_s8": RequantizeParams,
+    "requantize_s8_u8": RequantizeParams,
+    "quantize_f32_u8": QuantizeParams,
+    "dequantize_u8_f32": QuantizeParams,
 }
 
 
@@ -183,6 +283,10 @@ class Step:
         Bytes.
     acc_bound : int
         Proven maximum magnitude of the accumulator over all inputs, from the actual weights; 0 for a kernel without one.
+    x2 : int or None
+        Tensor index of the second input of ``add_s8``, ``sub_s8`` and ``mul_s8``.
+    x2_offset, x2_size : int
+        Byte offset and bytes of the second input; 0 without one.
     """
 
     kernel: str
@@ -200,6 +304,9 @@ class Step:
     y_size: int
     scratch_size: int
     acc_bound: int
+    x2: int | None = None
+    x2_offset: int = 0
+    x2_size: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,9 +66,16 @@ struct Record {
         eng_softmax_s8_params softmax;
         eng_argmax_s8_params argmax;
         eng_quantize_params quantize;
+        eng_add_s8_params add;
+        eng_mul_s8_params mul;
+        eng_mean_s8_params mean;
+        eng_copy_s8_params copy;
+        eng_pad_s8_params pad;
+        eng_lookup_s8_params lookup;
     } params{};
     std::vector<eng_rescale> rescale;
     std::vector<int32_t> table;
+    std::vector<int8_t> codes;
     py::object w, bias;
 };
 
@@ -166,6 +173,85 @@ inline void fill_quantize(Record &record, py::handle p)
     r.zero = field<int8_t>(p, "zero");
 }
 
+inline eng_broadcast broadcast_of(py::handle b)
+{
+    return {field<uint32_t>(b, "size"), field<uint32_t>(b, "repeat")};
+}
+
+inline void fill_add(Record &record, py::handle p)
+{
+    auto &r = record.params.add;
+    r.count = field<uint32_t>(p, "count");
+    r.x = broadcast_of(p.attr("x"));
+    r.x2 = broadcast_of(p.attr("x2"));
+    r.zero_x = field<int8_t>(p, "zero_x");
+    r.zero_x2 = field<int8_t>(p, "zero_x2");
+    r.rescale_x = rescale_of(p.attr("rescale_x"));
+    r.rescale_x2 = rescale_of(p.attr("rescale_x2"));
+    r.rescale_y = rescale_of(p.attr("rescale_y"));
+    r.y = output_of(p.attr("y"));
+}
+
+inline void fill_mul(Record &record, py::handle p)
+{
+    auto &r = record.params.mul;
+    r.count = field<uint32_t>(p, "count");
+    r.x = broadcast_of(p.attr("x"));
+    r.x2 = broadcast_of(p.attr("x2"));
+    r.zero_x = field<int8_t>(p, "zero_x");
+    r.zero_x2 = field<int8_t>(p, "zero_x2");
+    r.rescale = rescale_of(p.attr("rescale"));
+    r.y = output_of(p.attr("y"));
+}
+
+inline void fill_mean(Record &record, py::handle p)
+{
+    auto &r = record.params.mean;
+    r.pixels = field<uint32_t>(p, "pixels");
+    r.channels = field<uint16_t>(p, "channels");
+    r.zero_x = field<int8_t>(p, "zero_x");
+    r.divisor = field<uint32_t>(p, "divisor");
+    r.rescale = rescale_of(p.attr("rescale"));
+    r.y = output_of(p.attr("y"));
+}
+
+inline void fill_copy(Record &record, py::handle p)
+{
+    auto &r = record.params.copy;
+    r.rows = field<uint32_t>(p, "rows");
+    r.size = field<uint32_t>(p, "size");
+    r.stride = field<uint32_t>(p, "stride");
+    r.first = field<uint32_t>(p, "first");
+}
+
+inline void fill_pad(Record &record, py::handle p)
+{
+    auto &r = record.params.pad;
+    r.in_h = field<uint16_t>(p, "in_h");
+    r.in_w = field<uint16_t>(p, "in_w");
+    r.channels = field<uint16_t>(p, "channels");
+    r.top = field<uint16_t>(p, "top");
+    r.bottom = field<uint16_t>(p, "bottom");
+    r.left = field<uint16_t>(p, "left");
+    r.right = field<uint16_t>(p, "right");
+    r.front = field<uint16_t>(p, "front");
+    r.back = field<uint16_t>(p, "back");
+    r.value = field<int8_t>(p, "value");
+}
+
+inline void fill_lookup(Record &record, py::handle p)
+{
+    auto &r = record.params.lookup;
+    for (py::handle code : p.attr("codes")) {
+        record.codes.push_back(py::cast<int8_t>(code));
+    }
+    r.count = field<uint32_t>(p, "count");
+    r.codes = record.codes.data();
+    if (record.codes.size() != 256) {
+        throw py::value_error("Session: look-up table does not have 256 codes");
+    }
+}
+
 struct Kernel {
     std::string_view name;
     void (*fill)(Record &record, py::handle params);
@@ -183,6 +269,18 @@ constexpr std::array<Kernel, ENG_OP_COUNT> KERNELS = {{
     {"argmax_s8", fill_argmax},
     {"quantize_f32_s8", fill_quantize},
     {"dequantize_s8_f32", fill_quantize},
+    {"depthwise_conv2d_s8", fill_plain_conv2d},
+    {"add_s8", fill_add},
+    {"sub_s8", fill_add},
+    {"mul_s8", fill_mul},
+    {"mean_s8", fill_mean},
+    {"copy_s8", fill_copy},
+    {"pad_s8", fill_pad},
+    {"lookup_s8", fill_lookup},
+    {"requantize_u8_s8", fill_requantize},
+    {"requantize_s8_u8", fill_requantize},
+    {"quantize_f32_u8", fill_quantize},
+    {"dequantize_u8_f32", fill_quantize},
 }};
 
 inline uint8_t op_of(const std::string &name)
@@ -205,6 +303,10 @@ inline std::pair<size_t, size_t> constants_of(uint8_t op, const Record &record)
     if (op == ENG_OP_CONV2D_S8 || op == ENG_OP_CONV2D_MAX_POOL2D_S8) {
         const auto &p = op == ENG_OP_CONV2D_S8 ? record.params.conv2d : record.params.conv2d_max_pool2d.conv;
         return {size_t{p.window.kernel_h} * p.window.kernel_w * p.in_c * p.out_c, p.out_c};
+    }
+    if (op == ENG_OP_DEPTHWISE_CONV2D_S8) {
+        const auto &p = record.params.conv2d;
+        return {size_t{p.window.kernel_h} * p.window.kernel_w * p.out_c, p.out_c};
     }
     return {0, 0};
 }

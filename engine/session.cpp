@@ -144,6 +144,7 @@ class Session final : public Runnable
         layer.w = constant<int8_t>(step.attr("w"), weights, record.w);
         layer.bias = constant<int32_t>(step.attr("bias"), biases, record.bias);
         layer.x = field<uint32_t>(step, "x_offset");
+        layer.x2 = field<uint32_t>(step, "x2_offset");
         layer.y = field<uint32_t>(step, "y_offset");
         layer.scratch = field<uint32_t>(step, "scratch_offset");
         layers_.push_back(layer);
@@ -155,6 +156,7 @@ class Session final : public Runnable
     void check_sizes(const eng_layer &layer, py::handle step) const
     {
         const bool same = eng_layer_x_size(&layer) == field<uint32_t>(step, "x_size") &&
+                          eng_layer_x2_size(&layer) == field<uint32_t>(step, "x2_size") &&
                           eng_layer_y_size(&layer) == field<uint32_t>(step, "y_size") &&
                           eng_layer_scratch_size(&layer) == field<uint32_t>(step, "scratch_size");
         if (!same) {

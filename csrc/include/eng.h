@@ -16,6 +16,7 @@
 #include "eng/model.h"
 #include "eng/quant.h"
 #include "eng/random.h"
+#include "eng/tensor_s8.h"
 #include "eng/train_f32.h"
 #include "eng/types.h"
 #include "eng/update_f32.h"

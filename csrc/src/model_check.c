@@ -32,8 +32,9 @@ typedef struct {
     const eng_rescale *rescale;
     uint16_t size, out;
     uint8_t rescale_step;
-    uint8_t x_max;       /* largest |x - zero point| */
-    bool left_must_hold; /* |acc| * 2^left < 2^31 as well */
+    uint16_t next_weight, next_output; /* steps in w */
+    uint8_t x_max;                     /* largest |x - zero point| */
+    bool left_must_hold;               /* |acc| * 2^left < 2^31 as well */
 } products;
 
 /* |bias| + x_max * sum |w| of one output, below 2^33. */
@@ -41,8 +42,9 @@ static uint64_t accumulator_bound(const products *m, const int8_t *w, int32_t bi
 {
     uint64_t sum = 0;
     for (uint16_t k = 0; k < m->size; ++k) {
-        const int16_t code = eng_flash_s8(w + k);
+        const int16_t code = eng_flash_s8(w);
         sum += (uint64_t)(code < 0 ? -code : code);
+        w += m->next_weight;
     }
     return sum * m->x_max + (uint64_t)(bias < 0 ? -(int64_t)bias : bias);
 }
@@ -63,7 +65,7 @@ static eng_status check_products(const products *m)
         if (check_rescale(&r) != ENG_OK) {
             return ENG_ERR_RANGE;
         }
-        const uint64_t bound = accumulator_bound(m, m->w + (size_t)n * m->size, eng_flash_s32(m->bias + n));
+        const uint64_t bound = accumulator_bound(m, m->w + (size_t)n * m->next_output, eng_flash_s32(m->bias + n));
         if (bound >= INT32_LIMIT || (m->left_must_hold && bound << r.left >= INT32_LIMIT)) {
             return ENG_ERR_OVERFLOW;
         }
@@ -77,7 +79,7 @@ static eng_status check_dense(const eng_layer *l)
     if (p->in == 0 || p->out == 0) {
         return ENG_ERR_SHAPE;
     }
-    const products m = {l->w, l->bias, p->rescale, p->in, p->out, p->rescale_step, 128, false};
+    const products m = {l->w, l->bias, p->rescale, p->in, p->out, p->rescale_step, 1, p->in, 128, false};
     const eng_status status = check_output(&p->y);
     return status == ENG_OK ? check_products(&m) : status;
 }
@@ -108,6 +110,11 @@ static eng_status check_window(const eng_window *w)
     return rows && columns ? ENG_OK : ENG_ERR_SHAPE;
 }
 
+static uint8_t farthest_from(int8_t zero)
+{
+    return (uint8_t)(zero < 0 ? 127 - zero : 128 + zero);
+}
+
 static eng_status check_conv(const eng_layer *l, const eng_conv2d_s8_params *p, bool left_must_hold)
 {
     const eng_window *v = &p->window;
@@ -115,8 +122,29 @@ static eng_status check_conv(const eng_layer *l, const eng_conv2d_s8_params *p, 
     if (check_window(v) != ENG_OK || p->in_c == 0 || p->out_c == 0 || size > UINT16_MAX) {
         return ENG_ERR_SHAPE;
     }
-    const uint8_t x_max = (uint8_t)(p->zero_x < 0 ? 127 - p->zero_x : 128 + p->zero_x);
-    const products m = {l->w, l->bias, p->rescale, (uint16_t)size, p->out_c, p->rescale_step, x_max, left_must_hold};
+    const products m = {l->w,
+                        l->bias,
+                        p->rescale,
+                        (uint16_t)size,
+                        p->out_c,
+                        p->rescale_step,
+                        1,
+                        (uint16_t)size,
+                        farthest_from(p->zero_x),
+                        left_must_hold};
+    const eng_status status = check_output(&p->y);
+    return status == ENG_OK ? check_products(&m) : status;
+}
+
+static eng_status check_depthwise(const eng_layer *l)
+{
+    const eng_conv2d_s8_params *p = l->params;
+    const uint32_t size = (uint32_t)p->window.kernel_h * p->window.kernel_w;
+    if (check_window(&p->window) != ENG_OK || p->in_c == 0 || p->out_c == 0 || p->out_c % p->in_c != 0 || size > UINT16_MAX) {
+        return ENG_ERR_SHAPE;
+    }
+    const products m = {
+        l->w, l->bias, p->rescale, (uint16_t)size, p->out_c, p->rescale_step, p->out_c, 1, farthest_from(p->zero_x), false};
     const eng_status status = check_output(&p->y);
     return status == ENG_OK ? check_products(&m) : status;
 }
@@ -188,6 +216,83 @@ static eng_status check_quantize(const eng_layer *l)
     return p->scale > 0.0f && p->scale <= FLT_MAX ? ENG_OK : ENG_ERR_RANGE; /* also for NaN */
 }
 
+static bool divides(const eng_broadcast *b, uint32_t count)
+{
+    return b->size != 0 && b->repeat != 0 && count % ((uint64_t)b->size * b->repeat) == 0;
+}
+
+static eng_status check_add(const eng_layer *l)
+{
+    const eng_add_s8_params *p = l->params;
+    if (p->count == 0 || !divides(&p->x, p->count) || !divides(&p->x2, p->count)) {
+        return ENG_ERR_SHAPE;
+    }
+    const eng_rescale *const all[3] = {&p->rescale_x, &p->rescale_x2, &p->rescale_y};
+    for (uint8_t i = 0; i < 3; ++i) {
+        if (check_rescale(all[i]) != ENG_OK || all[i]->left != 0) {
+            return ENG_ERR_RANGE;
+        }
+    }
+    return check_output(&p->y);
+}
+
+static eng_status check_mul(const eng_layer *l)
+{
+    const eng_mul_s8_params *p = l->params;
+    if (p->count == 0 || !divides(&p->x, p->count) || !divides(&p->x2, p->count)) {
+        return ENG_ERR_SHAPE;
+    }
+    const eng_status status = check_rescale(&p->rescale);
+    return status == ENG_OK ? check_output(&p->y) : status;
+}
+
+static eng_status check_mean(const eng_layer *l)
+{
+    const eng_mean_s8_params *p = l->params;
+    if (p->pixels == 0 || p->channels == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    if (p->pixels >= (UINT32_C(1) << 23)) {
+        return ENG_ERR_OVERFLOW;
+    }
+    if (p->divisor != 1 && p->divisor != p->pixels) {
+        return ENG_ERR_RANGE;
+    }
+    eng_rescale r = p->rescale;
+    if (p->divisor == 1 && r.mult >= (INT32_C(1) << 29)) {
+        r.mult |= INT32_C(1) << 30; /* what is one bit short here is allowed */
+    }
+    const eng_status status = check_rescale(&r);
+    return status == ENG_OK ? check_output(&p->y) : status;
+}
+
+static eng_status check_copy(const eng_layer *l)
+{
+    const eng_copy_s8_params *p = l->params;
+    const bool fits = p->size <= p->stride && p->first <= p->stride - p->size;
+    return p->rows != 0 && p->size != 0 && fits ? ENG_OK : ENG_ERR_SHAPE;
+}
+
+static eng_status check_pad(const eng_layer *l)
+{
+    const eng_pad_s8_params *p = l->params;
+    const uint32_t rows = (uint32_t)p->top + p->in_h + p->bottom, columns = (uint32_t)p->left + p->in_w + p->right;
+    const uint32_t channels = (uint32_t)p->front + p->channels + p->back;
+    if (p->in_h == 0 || p->in_w == 0 || p->channels == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    return rows <= UINT16_MAX && columns <= UINT16_MAX && channels <= UINT16_MAX ? ENG_OK : ENG_ERR_SHAPE;
+}
+
+static eng_status check_lookup(const eng_layer *l)
+{
+    const eng_lookup_s8_params *p = l->params;
+    if (p->count == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    return p->codes != NULL ? ENG_OK : ENG_ERR_NULL;
+}
+
 static eng_status check_params(const eng_layer *l)
 {
     switch (l->op) {
@@ -201,6 +306,8 @@ static eng_status check_params(const eng_layer *l)
     case ENG_OP_AVERAGE_POOL2D_S8:
         return check_pool(l);
     case ENG_OP_REQUANTIZE_S8:
+    case ENG_OP_REQUANTIZE_U8_S8:
+    case ENG_OP_REQUANTIZE_S8_U8:
         return check_requantize(l);
     case ENG_OP_SOFTMAX_S8:
         return check_softmax(l);
@@ -208,28 +315,71 @@ static eng_status check_params(const eng_layer *l)
         return check_argmax(l);
     case ENG_OP_QUANTIZE_F32_S8:
     case ENG_OP_DEQUANTIZE_S8_F32:
+    case ENG_OP_QUANTIZE_F32_U8:
+    case ENG_OP_DEQUANTIZE_U8_F32:
         return check_quantize(l);
+    case ENG_OP_DEPTHWISE_CONV2D_S8:
+        return check_depthwise(l);
+    case ENG_OP_ADD_S8:
+    case ENG_OP_SUB_S8:
+        return check_add(l);
+    case ENG_OP_MUL_S8:
+        return check_mul(l);
+    case ENG_OP_MEAN_S8:
+        return check_mean(l);
+    case ENG_OP_COPY_S8:
+        return check_copy(l);
+    case ENG_OP_PAD_S8:
+        return check_pad(l);
+    case ENG_OP_LOOKUP_S8:
+        return check_lookup(l);
     default:
         return ENG_ERR_OP;
     }
 }
 
+/* Kernels that may write where they read, if output and input begin at the same place and have the same size. */
+static bool works_in_place(uint8_t op)
+{
+    switch (op) {
+    case ENG_OP_REQUANTIZE_S8:
+    case ENG_OP_REQUANTIZE_U8_S8:
+    case ENG_OP_REQUANTIZE_S8_U8:
+    case ENG_OP_SOFTMAX_S8:
+    case ENG_OP_LOOKUP_S8:
+    case ENG_OP_ADD_S8:
+    case ENG_OP_SUB_S8:
+    case ENG_OP_MUL_S8:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* An input of `size` bytes at `x` against the output: apart, or in place. */
+static bool may_lie_at(const eng_layer *l, uint32_t x, uint32_t size)
+{
+    const uint32_t y_size = eng_layer_y_size(l);
+    const bool apart = (uint64_t)x + size <= l->y || (uint64_t)l->y + y_size <= x;
+    return apart || (works_in_place(l->op) && x == l->y && size == y_size);
+}
+
 /* Buffers inside the arena, aligned, and apart unless the kernel works in place. */
 static eng_status check_buffers(const eng_layer *l, uint32_t arena)
 {
-    const uint32_t x_size = eng_layer_x_size(l), y_size = eng_layer_y_size(l);
-    const uint64_t x_end = (uint64_t)l->x + x_size, y_end = (uint64_t)l->y + y_size;
-    const bool x_is_wide = l->op == ENG_OP_QUANTIZE_F32_S8;
-    const bool y_is_wide = l->op == ENG_OP_DEQUANTIZE_S8_F32 || l->op == ENG_OP_ARGMAX_S8;
-    const bool in_place = (l->op == ENG_OP_REQUANTIZE_S8 || l->op == ENG_OP_SOFTMAX_S8) && l->x == l->y;
+    const uint32_t x_size = eng_layer_x_size(l), x2_size = eng_layer_x2_size(l), y_size = eng_layer_y_size(l);
+    const uint64_t x_end = (uint64_t)l->x + x_size, x2_end = (uint64_t)l->x2 + x2_size, y_end = (uint64_t)l->y + y_size;
+    const bool x_is_wide = l->op == ENG_OP_QUANTIZE_F32_S8 || l->op == ENG_OP_QUANTIZE_F32_U8;
+    const bool y_is_wide = l->op == ENG_OP_DEQUANTIZE_S8_F32 || l->op == ENG_OP_DEQUANTIZE_U8_F32 || l->op == ENG_OP_ARGMAX_S8;
     /* UINT32_MAX stands for any larger size. */
-    if (x_end > arena || y_end > arena || x_size == UINT32_MAX || y_size == UINT32_MAX) {
+    if (x_end > arena || x2_end > arena || y_end > arena || x_size == UINT32_MAX || y_size == UINT32_MAX) {
         return ENG_ERR_ARENA;
     }
     if ((x_is_wide && l->x % 4 != 0) || (y_is_wide && l->y % 4 != 0)) {
         return ENG_ERR_ALIGN;
     }
-    return in_place || x_end <= l->y || y_end <= l->x ? ENG_OK : ENG_ERR_OVERLAP;
+    const bool fine = may_lie_at(l, l->x, x_size) && (x2_size == 0 || may_lie_at(l, l->x2, x2_size));
+    return fine ? ENG_OK : ENG_ERR_OVERLAP;
 }
 
 static size_t params_alignment(uint8_t op)
@@ -238,6 +388,7 @@ static size_t params_alignment(uint8_t op)
     case ENG_OP_DENSE_S8:
         return _Alignof(eng_dense_s8_params);
     case ENG_OP_CONV2D_S8:
+    case ENG_OP_DEPTHWISE_CONV2D_S8:
         return _Alignof(eng_conv2d_s8_params);
     case ENG_OP_CONV2D_MAX_POOL2D_S8:
         return _Alignof(eng_conv2d_max_pool2d_s8_params);
@@ -245,11 +396,26 @@ static size_t params_alignment(uint8_t op)
     case ENG_OP_AVERAGE_POOL2D_S8:
         return _Alignof(eng_pool2d_s8_params);
     case ENG_OP_REQUANTIZE_S8:
+    case ENG_OP_REQUANTIZE_U8_S8:
+    case ENG_OP_REQUANTIZE_S8_U8:
         return _Alignof(eng_requantize_s8_params);
     case ENG_OP_SOFTMAX_S8:
         return _Alignof(eng_softmax_s8_params);
     case ENG_OP_ARGMAX_S8:
         return _Alignof(eng_argmax_s8_params);
+    case ENG_OP_ADD_S8:
+    case ENG_OP_SUB_S8:
+        return _Alignof(eng_add_s8_params);
+    case ENG_OP_MUL_S8:
+        return _Alignof(eng_mul_s8_params);
+    case ENG_OP_MEAN_S8:
+        return _Alignof(eng_mean_s8_params);
+    case ENG_OP_COPY_S8:
+        return _Alignof(eng_copy_s8_params);
+    case ENG_OP_PAD_S8:
+        return _Alignof(eng_pad_s8_params);
+    case ENG_OP_LOOKUP_S8:
+        return _Alignof(eng_lookup_s8_params);
     default:
         return _Alignof(eng_quantize_params);
     }
@@ -266,7 +432,7 @@ eng_status eng_params_check(uint8_t op, const void *params, const int8_t *w, con
     if (!is_aligned(params, params_alignment(op))) {
         return ENG_ERR_ALIGN;
     }
-    const eng_layer layer = {op, params, w, bias, 0, 0, 0};
+    const eng_layer layer = {op, params, w, bias, 0, 0, 0, 0};
     return check_params(&layer);
 }
 

@@ -53,6 +53,17 @@ typedef struct {
  * Cost: out_h*out_w*out_c*kernel_h*kernel_w*in_c multiply-adds, out_h*out_w*out_c requantizations. */
 void eng_conv2d_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
 
+/* Depthwise convolution, int8: each input channel has its own out_c / in_c outputs, which must be a whole number.
+ *   y[r][q][n] = requant_double(bias[n] + sum_{i,j} w[i][j][n] * (x[..][..][n / (out_c / in_c)] - zero_x))
+ * over the taps inside the image.
+ *   x    [in_h][in_w][in_c]             codes
+ *   w    [kernel_h][kernel_w][out_c]    codes, symmetric; unlike eng_conv2d_s8, channels are innermost
+ *   bias [out_c]                        int32 in units scale_x * scale_w
+ *   y    [out_h][out_w][out_c]          codes; must not overlap x
+ * Bound, proven per output channel: |bias[n]| + max|x - zero_x| * sum |w[..][..][n]| < 2^31. kernel_h*kernel_w <= 65535.
+ * Cost: out_h*out_w*out_c*kernel_h*kernel_w multiply-adds, out_h*out_w*out_c requantizations. */
+void eng_depthwise_conv2d_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
+
 /* Where the taps of one output position lie: `rows` rows of `runs` runs of `run` codes that are neighbours in x and in w.
  * `taps` codes in all. Undilated taps of a row are one run; dilated ones are a run of in_c each. Steps and w_first in elements.
  */
@@ -112,6 +123,11 @@ typedef struct {
  * limits are in y.lo and y.hi. May work in place (x == y). */
 void eng_requantize_s8(const eng_requantize_s8_params *p, const int8_t *x, int8_t *y);
 
+/* The same with uint8 codes on one side. The uint8 code u counts as the int8 code u - 128: the zero point zero_x of the first,
+ * and zero point and limits y of the second, are given less 128. May work in place (x == y). */
+void eng_requantize_u8_s8(const eng_requantize_s8_params *p, const uint8_t *x, int8_t *y);
+void eng_requantize_s8_u8(const eng_requantize_s8_params *p, const int8_t *x, uint8_t *y);
+
 /* table[d] = exp(-scale * beta * d) in Q0.31 as the reference's fixed-point polynomial gives it (engine/rescale.py makes
  * it), 0 <= d < table_size <= 256, table[0] = 2^31 - 1; larger differences count as exp = 0. May lie in flash. */
 typedef struct {
@@ -150,6 +166,10 @@ void eng_quantize_f32_s8(const eng_quantize_params *p, const float *x, int8_t *y
 
 /* y[i] = scale * (x[i] - zero), in float. y must not overlap x. */
 void eng_dequantize_s8_f32(const eng_quantize_params *p, const int8_t *x, float *y);
+
+/* The same between float and uint8, zero less 128. */
+void eng_quantize_f32_u8(const eng_quantize_params *p, const float *x, uint8_t *y);
+void eng_dequantize_u8_f32(const eng_quantize_params *p, const uint8_t *x, float *y);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 #define ENG_MODEL_H
 
 #include "eng/infer_s8.h"
+#include "eng/tensor_s8.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,16 +23,30 @@ typedef enum {
     ENG_OP_ARGMAX_S8,
     ENG_OP_QUANTIZE_F32_S8,
     ENG_OP_DEQUANTIZE_S8_F32,
+    ENG_OP_DEPTHWISE_CONV2D_S8,
+    ENG_OP_ADD_S8,
+    ENG_OP_SUB_S8,
+    ENG_OP_MUL_S8,
+    ENG_OP_MEAN_S8,
+    ENG_OP_COPY_S8,
+    ENG_OP_PAD_S8,
+    ENG_OP_LOOKUP_S8,
+    ENG_OP_REQUANTIZE_U8_S8,
+    ENG_OP_REQUANTIZE_S8_U8,
+    ENG_OP_QUANTIZE_F32_U8,
+    ENG_OP_DEQUANTIZE_U8_F32,
     ENG_OP_COUNT
 } eng_op;
 
-/* One kernel call. params points to the params struct of op; x, y and scratch are byte offsets into the arena. */
+/* One kernel call. params points to the params struct of op; x, x2, y and scratch are byte offsets into the arena.
+ * x2 is the second input of add, sub and mul, else 0. */
 typedef struct {
     uint8_t op;
     const void *params;
     const int8_t *w;
     const int32_t *bias;
     uint32_t x;
+    uint32_t x2;
     uint32_t y;
     uint32_t scratch;
 } eng_layer;
@@ -51,9 +66,10 @@ ENG_WARN_UNUSED eng_status eng_model_check(const eng_model *m, uint16_t *where);
 /* What eng_model_check says about one kernel call apart from its buffers; w and bias are null for kernels without. */
 ENG_WARN_UNUSED eng_status eng_params_check(uint8_t op, const void *params, const int8_t *w, const int32_t *bias);
 
-/* Bytes that one layer reads at x, writes at y and needs at scratch; 0 for an unknown op or params that are null, UINT32_MAX
- * for anything larger. */
+/* Bytes that one layer reads at x and x2, writes at y (for a copy: the whole that it writes into) and needs at scratch; 0 for
+ * an unknown op or params that are null, UINT32_MAX for anything larger. */
 uint32_t eng_layer_x_size(const eng_layer *l);
+uint32_t eng_layer_x2_size(const eng_layer *l);
 uint32_t eng_layer_y_size(const eng_layer *l);
 uint32_t eng_layer_scratch_size(const eng_layer *l);
 

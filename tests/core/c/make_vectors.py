@@ -81,7 +81,7 @@ def case_text(case: Case, index: int) -> tuple[list[str], str]:
         lines.append(f"static const int32_t {bias}[] = {{{numbers(case.args[2])}}};")
     y = aligned(CANARY + len(x) + CANARY)
     op = f"ENG_OP_{case.kernel.upper()}"
-    row = f"    {{{{{op}, &{c}_params, {w}, {bias}, {CANARY}, {y}, 0}}, {c}_x, {c}_want, sizeof {c}_x, sizeof {c}_want}},"
+    row = f"    {{{{{op}, &{c}_params, {w}, {bias}, {CANARY}, 0, {y}, 0}}, {c}_x, {c}_want, sizeof {c}_x, sizeof {c}_want}},"
     return lines, row
 
 

@@ -146,7 +146,7 @@ static void run_one(const int8_t *w, const int32_t *bias, const int32_t *table)
     for (unsigned i = 0; i < 16; ++i) {
         rescale[i] = some_rescale();
     }
-    eng_layer layer = {(uint8_t)(any() % ENG_OP_COUNT), &p, w, bias, 0, 0, 0};
+    eng_layer layer = {(uint8_t)(any() % ENG_OP_COUNT), &p, w, bias, 0, 0, 0, 0};
     uint32_t bytes;
     fill(layer.op, &p, rescale, table);
     place(&layer, &bytes);

@@ -182,7 +182,7 @@ static void check_accumulators(void)
 
 static eng_status buffers(uint8_t op, const void *params, uint32_t x, uint32_t y, uint32_t arena)
 {
-    const eng_layer layer = {op, params, w, bias, x, y, 0};
+    const eng_layer layer = {op, params, w, bias, x, 0, y, 0};
     const eng_model model = {&layer, 1, arena};
     return eng_model_check(&model, NULL);
 }
@@ -211,7 +211,7 @@ static void check_buffers(void)
     /* Sizes beyond 32 bits: a map of 65535 x 65535 x 65535 that a small sum modulo 2^32 would let through. */
     eng_pool2d_s8_params huge = {{65535, 65535, 65535, 65535, 1, 1, 1, 1, 1, 1, 0, 0}, 65535, -128, 127};
     CHECK(buffers(ENG_OP_MAX_POOL2D_S8, &huge, 0, 0, UINT32_MAX) == ENG_ERR_ARENA);
-    const eng_layer layer = {ENG_OP_MAX_POOL2D_S8, &huge, NULL, NULL, 0, 0, 0};
+    const eng_layer layer = {ENG_OP_MAX_POOL2D_S8, &huge, NULL, NULL, 0, 0, 0, 0};
     CHECK(eng_layer_x_size(&layer) == UINT32_MAX && eng_layer_y_size(&layer) == UINT32_MAX);
     eng_softmax_s8_params rows = softmax;
     rows.rows = UINT32_MAX;
@@ -223,9 +223,9 @@ static void check_buffers(void)
 
 static void check_models(void)
 {
-    const eng_layer layers[3] = {{ENG_OP_REQUANTIZE_S8, &requantize, NULL, NULL, 0, 0, 0},
+    const eng_layer layers[3] = {{ENG_OP_REQUANTIZE_S8, &requantize, NULL, NULL, 0, 0, 0, 0},
                                  {ENG_OP_REQUANTIZE_S8, &requantize, NULL, NULL, 0, 9, 0},
-                                 {ENG_OP_REQUANTIZE_S8, NULL, NULL, NULL, 0, 0, 0}};
+                                 {ENG_OP_REQUANTIZE_S8, NULL, NULL, NULL, 0, 0, 0, 0}};
     const eng_model two = {layers, 2, 18}, three = {layers, 3, 18}, none = {NULL, 0, 0}, missing = {NULL, 1, 0};
     uint16_t where = 9;
     CHECK(eng_model_check(NULL, &where) == ENG_ERR_NULL);
@@ -235,7 +235,7 @@ static void check_models(void)
     CHECK(eng_model_check(&three, &where) == ENG_ERR_NULL && where == 2);
     CHECK(eng_layer_x_size(&layers[2]) == 0 && eng_layer_y_size(&layers[2]) == 0);
     CHECK(eng_layer_scratch_size(&layers[0]) == 0);
-    const eng_layer unknown = {200, &requantize, NULL, NULL, 0, 0, 0};
+    const eng_layer unknown = {200, &requantize, NULL, NULL, 0, 0, 0, 0};
     CHECK(eng_layer_x_size(&unknown) == 0 && eng_layer_y_size(&unknown) == 0);
 }
 
