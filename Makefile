@@ -7,7 +7,7 @@ PY     := $(VENV)/bin/python
 EXTRAS := tensorflow,device,report,dev
 
 CORE_SOURCES := $(wildcard csrc/src/*.c csrc/include/eng.h csrc/include/eng/*.h)
-NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.cpp engine/*.hpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
+NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.pxi engine/*.cpp engine/*.hpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
 C_FILES      = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cpp' '*.hpp')
 
 .PHONY: help setup build demo test test-c test-avr check format bench firmware size clean

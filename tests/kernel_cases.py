@@ -10,11 +10,18 @@ import reference
 from numpy.typing import NDArray
 
 from engine.program import (
+    AddParams,
     ArgmaxParams,
+    Broadcast,
     Conv2DMaxPool2DParams,
     Conv2DParams,
+    CopyParams,
     DenseParams,
+    LookupParams,
+    MeanParams,
+    MulParams,
     OutputS8,
+    PadParams,
     Params,
     Pool2DParams,
     QuantizeParams,
@@ -263,6 +270,119 @@ def dequantize_cases() -> Iterator[Case]:
             yield Case("dequantize_s8_f32", f"scale={scale:g} zero={zero}", p, (everything,), want)
 
 
+def depthwise_cases(rng: np.random.Generator, count: int = 130) -> Iterator[Case]:
+    """Geometries, channels and multipliers, fills, zero points, records."""
+    for turn in range(count):
+        size, kernel, stride, dilation, same = GEOMETRIES[turn % len(GEOMETRIES)]
+        in_c, copies = (1, 2, 3, 5, 8)[turn // 2 % 5], (1, 1, 2, 3)[turn % 4]
+        out_c, zero_x, step = in_c * copies, (0, -128, 127, -3, 0)[turn // 4 % 5], int(turn % 2 == 0)
+        x_kind, w_kind, rescale = FILLS[turn % 5], FILLS[turn // 7 % 5], list(RESCALES)[turn // 3 % len(RESCALES)]
+        x, w = fill(rng, x_kind, (*size, in_c)), fill(rng, w_kind, (*kernel, out_c), -127 - (turn % 3 == 0))
+        x_max, at_bound = max(127 - zero_x, zero_x + 128), turn % 11 == 5
+        bias = biases(rng, np.moveaxis(w, -1, 0), x_max, at_bound=at_bound)
+        spread = 2.0**31 if at_bound else 60.0 * x_max * (kernel[0] * kernel[1]) ** 0.5 + 500
+        v = window(size, kernel, stride, dilation, same=same)
+        p = Conv2DParams(v, in_c, out_c, zero_x, step, OUTPUTS[turn % 5], records(rng, rescale, out_c if step else 1, spread))
+        name = f"{size}x{in_c} kernel={kernel} stride={stride} dilation={dilation} {'SAME' if same else 'VALID'} -> {out_c}"
+        name = f"{name} x={x_kind} w={w_kind} zero_x={zero_x} rescale={rescale}{' bias at bound' * at_bound} turn={turn}"
+        yield Case("depthwise_conv2d_s8", name, p, (x, w, bias), reference.depthwise_conv2d_s8(p, x, w, bias))
+
+
+#: How two operands meet: result's size, and size and repeat of each.
+BROADCASTS = (
+    (1, (1, 1), (1, 1)),
+    (37, (37, 1), (37, 1)),
+    (37, (37, 1), (1, 1)),
+    (30, (1, 30), (30, 1)),
+    (30, (30, 1), (5, 1)),
+    (30, (6, 1), (30, 1)),
+    (30, (30, 1), (6, 5)),
+    (30, (3, 2), (5, 1)),
+)
+
+
+def operand_cases(rng: np.random.Generator, kernel: str, count: int = 96) -> Iterator[Case]:
+    """Broadcasts, fills and zero points of both operands, scales from equal to far apart."""
+    oracle = getattr(reference, kernel)
+    for turn in range(count):
+        n, one, other = BROADCASTS[turn % len(BROADCASTS)]
+        zeros = (0, -128, 127, -3, 57)[turn % 5], (0, 127, -128, 11)[turn % 4]
+        kinds = FILLS[turn // 3 % 5], FILLS[turn // 5 % 5]
+        x, x2 = fill(rng, kinds[0], one[:1]), fill(rng, kinds[1], other[:1])
+        common = (n, Broadcast(*one), Broadcast(*other), *zeros)
+        if kernel == "mul_s8":
+            r = records(rng, list(RESCALES)[turn % len(RESCALES)], 1, 6000.0)[0]
+            p: Params = MulParams(*common, r, OUTPUTS[turn % 5])
+        else:
+            ratio = (1.0, float(rng.uniform(0.01, 1)), 2.0**-12, 2.0**-31)[turn % 4]
+            r, r2 = fixed_point(0.5), fixed_point(0.5 * ratio)
+            r, r2 = (r, r2) if turn % 3 else (r2, r)
+            r_y = (
+                fixed_point(2.0**-18 * float(2.0 ** rng.uniform(-3, 3)))
+                if turn % 7
+                else Rescale(2**31 - 1, 0, (0, 31)[turn % 2])
+            )
+            p = AddParams(*common, r, r2, r_y, OUTPUTS[turn % 5])
+        name = f"{n} of {one} and {other} x={kinds[0]} x2={kinds[1]} zeros={zeros} turn={turn}"
+        yield Case(kernel, name, p, (x, x2), oracle(p, x, x2))
+
+
+def mean_cases(rng: np.random.Generator, count: int = 60) -> Iterator[Case]:
+    """Pixels and channels, both rules of division, zero points."""
+    for turn in range(count):
+        pixels, channels = (1, 2, 3, 7, 9, 49, 125)[turn % 7], (1, 2, 5, 8)[turn % 4]
+        zero_x, kind = (0, -128, 127, -3, 57)[turn % 5], FILLS[turn // 2 % 5]
+        ratio = float(2.0 ** rng.uniform(-3, 3))
+        divisor = pixels if turn % 2 else 1
+        r = fixed_point(ratio if turn % 2 else ratio / pixels)
+        if turn % 6 == 2:
+            r = Rescale(2**29 + turn, 0, 1)
+        p = MeanParams(pixels, channels, zero_x, divisor, r, OUTPUTS[turn % 5])
+        x = fill(rng, kind, (pixels, channels))
+        yield Case(
+            "mean_s8", f"{pixels}x{channels} x={kind} divisor={divisor} {r} turn={turn}", p, (x,), reference.mean_s8(p, x)
+        )
+
+
+def copy_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Whole rows and parts of them."""
+    for rows, size, stride, first in ((1, 1, 1, 0), (1, 9, 9, 0), (1, 5, 12, 7), (7, 3, 8, 0), (7, 3, 8, 5), (2, 1, 300, 299)):
+        for kind in ("random", "min", "alternating"):
+            p, x = CopyParams(rows, size, stride, first), fill(rng, kind, (rows, size))
+            yield Case("copy_s8", f"{rows}x{size} to {first} of {stride} x={kind}", p, (x,), reference.copy_s8(p, x))
+
+
+def pad_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Margins on every side, and on none."""
+    margins = (
+        (0, 0, 0, 0, 0, 0),
+        (1, 1, 1, 1, 0, 0),
+        (0, 1, 0, 1, 0, 0),
+        (2, 0, 3, 0, 0, 0),
+        (0, 0, 0, 0, 2, 5),
+        (1, 2, 3, 4, 5, 6),
+    )
+    for turn, (size, margin) in enumerate((s, m) for s in ((1, 1, 1), (5, 4, 3), (1, 7, 8)) for m in margins):
+        p, x = PadParams(*size, *margin, (-128, 127, 0, -7)[turn % 4]), fill(rng, FILLS[turn % 5], size)
+        yield Case("pad_s8", f"{size} by {margin} turn={turn}", p, (x,), reference.pad_s8(p, x))
+
+
+def lookup_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Every code, and few of them, through random tables."""
+    everything = np.arange(-128, 128).astype(np.int8)
+    for turn in range(12):
+        x = everything if turn % 3 == 0 else fill(rng, FILLS[turn % 5], (turn,))
+        p = LookupParams(len(x), tuple(int(c) for c in rng.integers(-128, 128, 256)))
+        yield Case("lookup_s8", f"{len(x)} codes turn={turn}", p, (x,), reference.lookup_s8(p, x))
+
+
+def unsigned(cases: Iterator[Case], kernel: str) -> Iterator[Case]:
+    """The same params for the twin with uint8 codes."""
+    for case in cases:
+        x = reference.as_u8(case.args[0]) if kernel in {"requantize_u8_s8", "dequantize_u8_f32"} else case.args[0]
+        yield Case(kernel, case.name, case.params, (x,), getattr(reference, kernel)(case.params, x))
+
+
 def all_cases(kernel: str, seed: int = SEED) -> list[Case]:
     """Every case of one kernel."""
     rng = np.random.default_rng(seed)
@@ -277,5 +397,17 @@ def all_cases(kernel: str, seed: int = SEED) -> list[Case]:
         "argmax_s8": lambda: argmax_cases(rng),
         "quantize_f32_s8": lambda: quantize_cases(rng),
         "dequantize_s8_f32": dequantize_cases,
+        "depthwise_conv2d_s8": lambda: depthwise_cases(rng),
+        "add_s8": lambda: operand_cases(rng, "add_s8"),
+        "sub_s8": lambda: operand_cases(rng, "sub_s8"),
+        "mul_s8": lambda: operand_cases(rng, "mul_s8"),
+        "mean_s8": lambda: mean_cases(rng),
+        "copy_s8": lambda: copy_cases(rng),
+        "pad_s8": lambda: pad_cases(rng),
+        "lookup_s8": lambda: lookup_cases(rng),
+        "requantize_u8_s8": lambda: unsigned(requantize_cases(rng), "requantize_u8_s8"),
+        "requantize_s8_u8": lambda: unsigned(requantize_cases(rng), "requantize_s8_u8"),
+        "quantize_f32_u8": lambda: unsigned(quantize_cases(rng), "quantize_f32_u8"),
+        "dequantize_u8_f32": lambda: unsigned(dequantize_cases(), "dequantize_u8_f32"),
     }
     return list(makers[kernel]())

@@ -14,11 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.program import (
+    AddParams,
     ArgmaxParams,
+    Broadcast,
     Conv2DMaxPool2DParams,
     Conv2DParams,
+    CopyParams,
     DenseParams,
+    LookupParams,
+    MeanParams,
+    MulParams,
     OutputS8,
+    PadParams,
     Pool2DParams,
     QuantizeParams,
     RequantizeParams,
@@ -174,6 +181,98 @@ def quantize_f32_s8(p: QuantizeParams, x: NDArray[np.float32]) -> S8:
 def dequantize_s8_f32(p: QuantizeParams, x: S8) -> NDArray[np.float32]:
     """Scale times (x - zero), rounded once to float32."""
     return (float(np.float32(p.scale)) * (x.astype(np.float64) - p.zero)).astype(np.float32)
+
+
+def depthwise_conv2d_s8(p: Conv2DParams, x: S8, w: S8, bias: NDArray[np.int32]) -> S8:
+    """As a convolution of every output channel with the one input channel it sees."""
+    v, copies = p.window, p.out_c // p.in_c
+    distance = np.repeat(x.astype(np.int64) - p.zero_x, copies, axis=2)
+    acc = np.empty((v.out_h, v.out_w, p.out_c), np.int64)
+    for row in range(v.out_h):
+        for column in range(v.out_w):
+            acc[row, column] = bias + sum(w[i, j].astype(np.int64) * distance[h, q] for i, j, h, q in taps(v, row, column))
+    return _requantize_channels(acc, p, rescale_double)
+
+
+def spread(x: S8, b: Broadcast, count: int, zero: int) -> Int:
+    """The operand brought to the result's size, less its zero point."""
+    once = np.repeat(x.astype(np.int64) - zero, b.repeat)
+    return np.tile(once, count // len(once))
+
+
+def _scaled_up(v: Int, r: Rescale) -> Int:
+    return rescale_double(v * 2**20, r)
+
+
+def add_s8(p: AddParams, x: S8, x2: S8) -> S8:
+    """Both brought to twice the larger scale / 2^20, added, brought to the result's."""
+    a, b = spread(x, p.x, p.count, p.zero_x), spread(x2, p.x2, p.count, p.zero_x2)
+    return write(rescale_double(_scaled_up(a, p.rescale_x) + _scaled_up(b, p.rescale_x2), p.rescale_y), p.y)
+
+
+def sub_s8(p: AddParams, x: S8, x2: S8) -> S8:
+    """Addition of the negated second operand."""
+    a, b = spread(x, p.x, p.count, p.zero_x), spread(x2, p.x2, p.count, p.zero_x2)
+    return write(rescale_double(_scaled_up(a, p.rescale_x) + _scaled_up(-b, p.rescale_x2), p.rescale_y), p.y)
+
+
+def mul_s8(p: MulParams, x: S8, x2: S8) -> S8:
+    """y = requant_double((x - zero_x) (x2 - zero_x2))."""
+    product = spread(x, p.x, p.count, p.zero_x) * spread(x2, p.x2, p.count, p.zero_x2)
+    return write(rescale_double(product, p.rescale), p.y)
+
+
+def mean_s8(p: MeanParams, x: S8) -> S8:
+    """The sum rescaled, then divided to nearest, ties away from zero."""
+    scaled = rescale_double((x.astype(np.int64) - p.zero_x).sum(axis=0), p.rescale)
+    return write(np.sign(scaled) * ((2 * np.abs(scaled) + p.divisor) // (2 * p.divisor)), p.y)
+
+
+def copy_s8(p: CopyParams, x: S8) -> S8:
+    """Into zeros."""
+    y = np.zeros((p.rows, p.stride), np.int8)
+    y[:, p.first : p.first + p.size] = x
+    return y
+
+
+def pad_s8(p: PadParams, x: S8) -> S8:
+    """NumPy's own padding."""
+    return np.pad(x, ((p.top, p.bottom), (p.left, p.right), (p.front, p.back)), constant_values=p.value)
+
+
+def lookup_s8(p: LookupParams, x: S8) -> S8:
+    """Code by code."""
+    return np.array([p.codes[int(code) + 128] for code in x], np.int8)
+
+
+def as_s8(x: NDArray[np.uint8]) -> S8:
+    """The uint8 code less 128."""
+    return (x.astype(np.int64) - 128).astype(np.int8)
+
+
+def as_u8(x: S8) -> NDArray[np.uint8]:
+    """The int8 code plus 128."""
+    return (x.astype(np.int64) + 128).astype(np.uint8)
+
+
+def requantize_u8_s8(p: RequantizeParams, x: NDArray[np.uint8]) -> S8:
+    """int8 to int8 of the codes less 128."""
+    return requantize_s8(p, as_s8(x))
+
+
+def requantize_s8_u8(p: RequantizeParams, x: S8) -> NDArray[np.uint8]:
+    """int8 to int8, plus 128."""
+    return as_u8(requantize_s8(p, x))
+
+
+def quantize_f32_u8(p: QuantizeParams, x: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """As int8, plus 128."""
+    return as_u8(quantize_f32_s8(p, x))
+
+
+def dequantize_u8_f32(p: QuantizeParams, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """As int8, of the codes less 128."""
+    return dequantize_s8_f32(p, as_s8(x))
 
 
 # ---- softmax: from input scale to output codes, with the whole polynomial ----

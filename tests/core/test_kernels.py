@@ -34,13 +34,31 @@ def test_writes_its_output_and_nothing_else(kernel):
         for canary in (0x5A, 0xA5):
             memory = np.full(size + 128, canary, np.uint8)
             out = memory[64 : 64 + size].view(case.want.dtype).reshape(case.want.shape)
+            if kernel == "copy_s8":  # keeps the other columns
+                out[...] = 0
             assert getattr(kernels, kernel)(case.params, *case.args, out=out) is out
             assert_same(case, out)
             assert (memory[:64] == canary).all(), f"{case}: wrote before its output"
             assert (memory[64 + size :] == canary).all(), f"{case}: wrote behind its output"
 
 
-@pytest.mark.parametrize("kernel", ["requantize_s8", "softmax_s8"])
+@pytest.mark.parametrize("kernel", ["add_s8", "sub_s8", "mul_s8"])
+def test_joins_in_place(kernel):
+    for case in kernel_cases.all_cases(kernel):
+        for operand in (0, 1):
+            args = [a.copy() for a in case.args]
+            if args[operand].size == case.want.size:
+                assert_same(case, getattr(kernels, kernel)(case.params, *args, out=args[operand]))
+
+
+def test_copy_keeps_the_other_columns():
+    for case in kernel_cases.all_cases("copy_s8"):
+        out, p = np.full(case.want.shape, 77, np.int8), case.params
+        kernels.copy_s8(p, *case.args, out=out)
+        assert (np.delete(out, range(p.first, p.first + p.size), axis=1) == 77).all(), str(case)
+
+
+@pytest.mark.parametrize("kernel", ["requantize_s8", "softmax_s8", "lookup_s8"])
 def test_works_in_place(kernel):
     for case in kernel_cases.all_cases(kernel):
         x = case.args[0].copy()

@@ -82,7 +82,7 @@ def test_avr_compiles_every_source(tmp_path, optimize):
 def test_classic_avr_reads_flash_by_lpm(tmp_path):
     """ATmega328P: the inference kernels compile with ENG_FLASH_LPM, and then do read by LPM."""
     command = [AVR, "-mmcu=atmega328p", "-DENG_FLASH_LPM", *STRICT, "-O2"]
-    for name in ("dot_s8", "dense_s8", "conv2d_patch_s8", "softmax_s8"):
+    for name in ("dot_s8", "dense_s8", "conv2d_patch_s8", "softmax_s8", "depthwise_conv2d_s8", "lookup_s8"):
         code = compile_to(tmp_path / f"{name}.o", command, ROOT / "csrc" / "src" / f"{name}.c")
         listing = subprocess.run(["avr-objdump", "-d", str(code)], capture_output=True, text=True, check=True).stdout
         assert re.search(r"\blpm\b", listing), name
@@ -125,6 +125,13 @@ STRUCTS = {
     "eng_softmax_s8_params": program.SoftmaxParams,
     "eng_argmax_s8_params": program.ArgmaxParams,
     "eng_quantize_params": program.QuantizeParams,
+    "eng_broadcast": program.Broadcast,
+    "eng_add_s8_params": program.AddParams,
+    "eng_mul_s8_params": program.MulParams,
+    "eng_mean_s8_params": program.MeanParams,
+    "eng_copy_s8_params": program.CopyParams,
+    "eng_pad_s8_params": program.PadParams,
+    "eng_lookup_s8_params": program.LookupParams,
 }
 
 
@@ -152,5 +159,6 @@ def test_kernels_are_the_operators_of_the_core():
 
 @pytest.mark.parametrize("kernel", program.KERNELS)
 def test_every_kernel_is_declared_and_bound(kernel):
-    assert re.search(rf"\bvoid eng_{kernel}\(", (INCLUDE / "eng" / "infer_s8.h").read_text())
+    headers = "".join((INCLUDE / "eng" / name).read_text() for name in ("infer_s8.h", "tensor_s8.h"))
+    assert re.search(rf"\bvoid eng_{kernel}\(", headers)
     assert callable(getattr(kernels, kernel))

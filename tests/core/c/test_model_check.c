@@ -224,7 +224,7 @@ static void check_buffers(void)
 static void check_models(void)
 {
     const eng_layer layers[3] = {{ENG_OP_REQUANTIZE_S8, &requantize, NULL, NULL, 0, 0, 0, 0},
-                                 {ENG_OP_REQUANTIZE_S8, &requantize, NULL, NULL, 0, 9, 0},
+                                 {ENG_OP_REQUANTIZE_S8, &requantize, NULL, NULL, 0, 0, 9, 0},
                                  {ENG_OP_REQUANTIZE_S8, NULL, NULL, NULL, 0, 0, 0, 0}};
     const eng_model two = {layers, 2, 18}, three = {layers, 3, 18}, none = {NULL, 0, 0}, missing = {NULL, 1, 0};
     uint16_t where = 9;

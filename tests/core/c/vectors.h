@@ -6,10 +6,12 @@
 #include "eng.h"
 
 typedef struct {
-    eng_layer layer; /* x at arena + CANARY, y behind it with a canary on both sides */
+    eng_layer layer; /* x at arena + CANARY, x2 if any and y behind it, with a canary on both sides of each */
     const uint8_t *x;
+    const uint8_t *x2; /* null without */
     const uint8_t *want;
     uint16_t x_size;
+    uint16_t x2_size;
     uint16_t want_size;
 } vector;
 
