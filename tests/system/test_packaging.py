@@ -57,7 +57,11 @@ def test_wheel_holds_modules_stubs_and_firmware_sources_only(archives: tuple[Pat
         assert needed in names, f"{needed} is missing from the wheel"
     assert "enginekit/sources/csrc/src/dense_s8.c" in names, "firmware cannot be built from an installed wheel"
     assert "enginekit/sources/firmware/Makefile" in names
-    stray = [n for n in names if n.endswith((".pyx", ".pxd", ".pxi", ".cpp", ".hpp", ".c")) and not n.startswith("enginekit/sources/")]
+    stray = [
+        n
+        for n in names
+        if n.endswith((".pyx", ".pxd", ".pxi", ".cpp", ".hpp", ".c")) and not n.startswith("enginekit/sources/")
+    ]
     assert not stray, f"build input in the wheel: {stray}"
 
 
