@@ -25,13 +25,13 @@ $(VENV)/.packages: .ci/packages
 $(VENV)/.installed: $(VENV)/.packages pyproject.toml
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --editable ".[$(EXTRAS)]"
-	touch $@ $(VENV)/.built
+	touch $@ && touch $(VENV)/.built  # the editable install has built everything
 
 build: $(VENV)/.built ## the compiled modules, in place
 
 $(VENV)/.built: $(VENV)/.installed setup.py $(CORE_SOURCES) $(NATIVE)
-	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
-	touch $@
+	@[ -e $@ ] && [ -z "$$(find $^ -newer $@)" ] || $(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@touch $@
 
 demo: build ## train, quantize, check, compile, simulate and report, on handwritten digits
 	$(PY) -m enginekit.demo --out out/demo
