@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from interleaved import race
 
 from engine.training import SGD, Conv2D, Dense, Flatten, MaxPool2D, Sequential
 from engine.training.fitting import sample_order
+from enginekit.timing import race
 
 BATCH = 128
 SAMPLES = 32 * BATCH

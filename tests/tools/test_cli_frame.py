@@ -74,7 +74,17 @@ def test_help_lists_the_verbs_in_pipeline_order(capsys):
     assert err == ""
     places = [out.index(f"    {verb.name} ") for verb in cli.VERBS]
     assert places == sorted(places)
-    assert [verb.name for verb in cli.VERBS] == ["train", "quantize", "inspect", "emit", "simulate", "flash", "run", "report"]
+    assert [verb.name for verb in cli.VERBS] == [
+        "train",
+        "quantize",
+        "inspect",
+        "emit",
+        "simulate",
+        "flash",
+        "run",
+        "bench",
+        "report",
+    ]
 
 
 @pytest.mark.parametrize("verb", cli.VERBS, ids=lambda verb: verb.name)

@@ -37,6 +37,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("simulate", "run a .tflite on the simulated chip"),
     Verb("flash", "write a firmware to a board"),
     Verb("run", "run inputs on the host, the simulated chip or a board"),
+    Verb("bench", "time a .tflite on this machine, beside TensorFlow Lite"),
     Verb("report", "a self-contained page about a model"),
 )
 
