@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
@@ -39,10 +40,14 @@ Record = Callable[[str, dict[str, Any]], None]
 
 @pytest.fixture(scope="module")
 def record(request: pytest.FixtureRequest) -> Iterator[Record]:
-    """Collect rows of a suite; written when its last benchmark is done, to ``results/<suite>.json``."""
+    """Collect rows of a suite; written when its last benchmark is done, to ``results/<suite>.json``.
+
+    With ENGINE_ISA set it is ``results/<suite>-<ISA>.json``.
+    """
     rows: dict[str, dict[str, Any]] = {}
     yield rows.__setitem__
-    suite = Path(request.node.fspath).stem.removeprefix("bench_")
+    stem = Path(request.node.fspath).stem.removeprefix("bench_")
+    suite = "-".join(filter(None, [stem, os.environ.get("ENGINE_ISA")]))
     if rows:
         RESULTS.mkdir(exist_ok=True)
         text = json.dumps({"machine": machine(), "results": rows}, indent=2)

@@ -3,6 +3,7 @@
 from engine._version import __version__
 from engine.errors import DivergedError, DoesNotFitError, EngineError, FormatError, QuantError, UnsupportedError
 from engine.model import Model, Trace, load
+from engine.profile import Profile, StepProfile
 
 __all__ = [
     "DivergedError",
@@ -10,7 +11,9 @@ __all__ = [
     "EngineError",
     "FormatError",
     "Model",
+    "Profile",
     "QuantError",
+    "StepProfile",
     "Trace",
     "UnsupportedError",
     "__version__",

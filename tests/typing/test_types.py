@@ -12,6 +12,9 @@ import engine
 
 model: engine.Model = engine.load("model.tflite")
 y = model.run(np.zeros((1, 784), np.int8))
+model.run(np.zeros((1, 784), np.int8), out=y)
+threads: int = engine.load(b"", threads=2).threads
+seconds: float = model.profile(np.zeros((1, 784), np.int8), repeats=3).steps[0].seconds
 probabilities = model.predict(np.zeros((1, 784), np.float32))
 text: str = model.summary()
 raw: bytes = model.to_bytes()
@@ -24,6 +27,8 @@ BAD = {
     "engine.load(3)": "arg-type",
     "engine.load('a').summary() + 1": "operator",
     "engine.load('a').no_such_method()": "attr-defined",
+    "engine.load('a').run([1], out=3)": "call-overload",
+    "engine.load('a', threads='2')": "arg-type",
 }
 
 
