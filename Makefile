@@ -6,7 +6,7 @@ JOBS   ?= $(shell nproc)
 PY     := $(VENV)/bin/python
 EXTRAS := tensorflow,device,report,dev
 
-CORE_SOURCES := $(wildcard csrc/src/*.c csrc/include/eng.h csrc/include/eng/*.h)
+CORE_SOURCES := $(wildcard csrc/src/*.c csrc/x86/*.c csrc/x86/*.h csrc/include/eng.h csrc/include/eng/*.h)
 NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.pxi engine/*.cpp engine/*.hpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
 C_FILES      = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cpp' '*.hpp')
 

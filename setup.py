@@ -1,8 +1,12 @@
 """Builds the C core once as a static library and links every extension with it.
 
+Kernels for instruction sets that not every processor has are libraries of their own, with their own flags;
+csrc/x86/dispatch.c in the core picks among them at run time.
+
 The core has no mutable globals, so that each extension may carry its own copy.
 """
 
+import platform
 import shutil
 from pathlib import Path
 
@@ -17,6 +21,14 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 CORE_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/include/**/*.h"))
 CORE_SOURCES = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/src/*.c"))
+#: Flags of the twins, csrc/x86/<name>.c. Elsewhere dispatch.c has the portable kernels only.
+TWINS = (
+    {"avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"], "avx2": ["-mavx2"]}
+    if platform.machine() in ("x86_64", "AMD64")
+    else {}
+)
+DISPATCH_SOURCES = ["csrc/x86/dispatch.c", *(["csrc/x86/products.c"] if TWINS else [])]
+TWIN_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/x86/*.h"))
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef"]
 C_WARNINGS = [*WARNINGS, "-Wcast-qual", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wdouble-promotion"]
 #: Contraction would fuse a*b+c on some hosts and not on others: float results must not depend on it.
@@ -43,7 +55,7 @@ class BuildCore(build_clib):
     """Static library; recompiled when a header changes."""
 
     def get_source_files(self) -> list[str]:
-        return CORE_SOURCES + CORE_HEADERS
+        return CORE_SOURCES + CORE_HEADERS + DISPATCH_SOURCES + TWIN_HEADERS + [f"csrc/x86/{name}.c" for name in TWINS]
 
 
 class BuildExtensions(build_ext):
@@ -68,17 +80,22 @@ class BuildPackages(build_py):
             )
 
 
+def library(name: str, sources: list[str], *flags: str) -> tuple[str, dict[str, object]]:
+    """Return one entry of setup's libraries."""
+    headers = CORE_HEADERS + TWIN_HEADERS
+    return name, {
+        "sources": sources,
+        "include_dirs": ["csrc/include"],
+        "cflags": [*C_FLAGS, *flags],
+        "obj_deps": {"": headers},
+    }
+
+
 setup(
+    # In the linker's order: who needs before who is needed.
     libraries=[
-        (
-            "eng_core",
-            {
-                "sources": CORE_SOURCES,
-                "include_dirs": ["csrc/include"],
-                "cflags": C_FLAGS,
-                "obj_deps": {"": CORE_HEADERS},
-            },
-        )
+        library("eng_core", CORE_SOURCES + DISPATCH_SOURCES),
+        *(library(f"eng_{name}", [f"csrc/x86/{name}.c"], *flags) for name, flags in TWINS.items()),
     ],
     ext_modules=[
         *cythonize(

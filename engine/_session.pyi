@@ -14,6 +14,8 @@ Port = tuple[str, np.dtype[Any], tuple[int, ...], int, float, int]
 
 KERNELS: tuple[str, ...]
 
+def isa() -> str: ...
+
 class Runnable:
     """What a :class:`Runner` can be attached to."""
 

@@ -42,6 +42,12 @@ class ArenaPool
         return arena;
     }
 
+    // Before the first is taken.
+    void resize(size_t size)
+    {
+        size_ = size;
+    }
+
     void give(Arena arena)
     {
         free_.push_back(std::move(arena));

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine import _arguments as check
 from engine._session import Runner, Session
+from engine.dispatch import isa
 from engine.errors import EngineError, UnsupportedError
 from engine.graph import Graph, Tensor
 from engine.lower import lower
@@ -267,6 +268,7 @@ def _threads(wanted: int | None) -> int:
 
 
 def _session(graph: Graph, program: Program, threads: int) -> Session:
+    isa()  # the clearer error if ENGINE_ISA is wrong
     try:
         return Session(
             program.steps,

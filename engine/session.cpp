@@ -16,6 +16,7 @@
 #include "arenas.hpp"
 #include "eng/model.h"
 #include "ports.hpp"
+#include "prepared.hpp"
 #include "records.hpp"
 #include "runner.hpp"
 #include "workers.hpp"
@@ -43,6 +44,8 @@ class Session final : public Runnable
             add(step);
         }
         check(arena);
+        prepared_.prepare(isa_in_use(), layers_, arena);
+        pool_.resize(prepared_.memory());
     }
 
     // One input and one output are the common case: no list of arrays is made for them. `out` is None or where to write.
@@ -192,12 +195,12 @@ class Session final : public Runnable
     // Every place that runs the program, or a step of it.
     void infer(uint8_t *arena) const
     {
-        eng_model_run(&model_, arena);
+        prepared_.run(arena);
     }
 
     void infer_layer(size_t i, uint8_t *arena) const
     {
-        eng_layer_run(&layers_[i], arena);
+        prepared_.run(i, arena);
     }
 
     using Clock = std::chrono::steady_clock;
@@ -316,6 +319,7 @@ class Session final : public Runnable
     eng_model model_{};
     uint64_t work_; // of a sample
     size_t threads_;
+    PreparedLayers prepared_;
     ArenaPool pool_;
 };
 
@@ -345,5 +349,8 @@ PYBIND11_MODULE(_session, m)
     for (const engine::Kernel &kernel : engine::KERNELS) {
         kernels.append(py::str(kernel.name.data(), kernel.name.size()));
     }
+    m.def(
+        "isa", [] { return eng_isa_name(engine::isa_in_use()); },
+        "Instruction set that new sessions use. Raises ValueError if ENGINE_ISA names one that is not there.");
     m.attr("KERNELS") = py::tuple(kernels);
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Host only: layers made ready for the instruction set at hand, weights packed once. Results are those of eng_layer_run, bit
+ * for bit. Twins: csrc/x86. What has no twin runs portably, so that every checked layer can be prepared everywhere. */
+#ifndef ENG_PREPARE_H
+#define ENG_PREPARE_H
+
+#include <stdbool.h>
+
+#include "eng/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* In rising order of speed. */
+typedef enum {
+    ENG_ISA_PORTABLE = 0,
+    ENG_ISA_AVX2,
+    ENG_ISA_AVX512VNNI, /* AVX-512 F, BW, DQ, VL and VNNI */
+    ENG_ISA_COUNT
+} eng_isa;
+
+/* "portable", "avx2", "avx512vnni": lower case, no spaces; null for anything else. */
+const char *eng_isa_name(eng_isa isa);
+
+/* Whether this processor has the instructions and the operating system keeps their registers. */
+bool eng_isa_available(eng_isa isa);
+
+/* Packed form and scratch are aligned to this many bytes. */
+#define ENG_PREPARE_ALIGNMENT 64
+
+/* Runs a layer: arena as for eng_layer_run, packed and scratch as big as eng_prepared says. Contents of scratch do not matter
+ * and are lost. */
+typedef void (*eng_prepared_run)(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+
+/* How one layer is run. packed_size and scratch_size in bytes, 0 if none is needed. */
+typedef struct {
+    eng_prepared_run run;
+    size_t packed_size;
+    size_t scratch_size;
+} eng_prepared;
+
+/* Decides how to run a layer that eng_model_check has accepted. isa must be available. */
+eng_prepared eng_prepare(eng_isa isa, const eng_layer *l);
+
+/* Writes the packed form of a layer: eng_prepare(isa, l).packed_size bytes, none if that is 0. The packed form does not point
+ * to the weights, but the layer's params must stay. */
+void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Twins for AVX2: eight outputs times two codes an instruction. Codes and weights are widened to int16 beforehand: products of
+ * bytes would be summed with saturation. */
+#include <immintrin.h>
+
+#include "products.h"
+
+#define ENG_LANES 8
+
+/* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 16 registers. */
+#define ENG_POINTS_1 8
+#define ENG_POINTS_2 4
+#define ENG_POINTS_3 2
+#define ENG_POINTS_4 2
+
+typedef __m256i eng_vec;
+typedef int16_t code_t;
+
+static inline eng_vec vec_load(const void *p)
+{
+    return _mm256_load_si256(p);
+}
+
+static inline eng_vec vec_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
+static inline eng_vec vec_lowest(void)
+{
+    return _mm256_set1_epi32(INT32_MIN);
+}
+
+static inline eng_vec vec_add(eng_vec a, eng_vec b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+static inline eng_vec vec_max(eng_vec a, eng_vec b)
+{
+    return _mm256_max_epi32(a, b);
+}
+
+static inline eng_vec vec_step(const uint8_t *p)
+{
+    int32_t step;
+    __builtin_memcpy(&step, p, sizeof step);
+    return _mm256_set1_epi32(step);
+}
+
+static inline eng_vec vec_dot(eng_vec acc, eng_vec x, eng_vec w)
+{
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+}
+
+static inline eng_vec vec_requant_double(eng_vec acc, const int32_t *lane)
+{
+    const __m256i mult = vec_load(lane + ENG_LANES), right = vec_load(lane + 3 * ENG_LANES);
+    const __m256i half = _mm256_set1_epi64x(INT64_C(1) << 30), one = _mm256_set1_epi32(1);
+    const __m256i a = _mm256_sllv_epi32(acc, vec_load(lane + 2 * ENG_LANES));
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, mult), half);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(mult, 32)), half);
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
+    /* Ties of negative numbers go down: one less before rounding half up. */
+    const __m256i lower = _mm256_add_epi32(high, _mm256_srai_epi32(high, 31));
+    const __m256i twice = _mm256_srav_epi32(lower, _mm256_sub_epi32(right, one));
+    const __m256i rounded = _mm256_add_epi32(_mm256_srai_epi32(twice, 1), _mm256_and_si256(twice, one));
+    return _mm256_blendv_epi8(rounded, high, _mm256_cmpeq_epi32(right, _mm256_setzero_si256()));
+}
+
+/* floor((product + 2^(s-1)) / 2^s) of 64 bits, one less before if negative; s = shift in [1, 62]. Shifted as unsigned with
+ * 2^63 added and its share taken off: there is no arithmetic shift of 64 bits. */
+static inline __m256i rescaled(__m256i acc, __m256i mult, __m256i shift)
+{
+    const __m256i one = _mm256_set1_epi64x(1), top = _mm256_set1_epi64x(INT64_MIN);
+    const __m256i negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), _mm256_slli_epi64(acc, 32));
+    const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(shift, one));
+    const __m256i product = _mm256_add_epi64(_mm256_mul_epi32(acc, mult), negative);
+    const __m256i raised = _mm256_xor_si256(_mm256_add_epi64(product, half), top);
+    return _mm256_sub_epi64(_mm256_srlv_epi64(raised, shift), _mm256_srlv_epi64(top, shift));
+}
+
+static inline eng_vec vec_requant_single(eng_vec acc, const int32_t *lane)
+{
+    const __m256i mult = vec_load(lane + ENG_LANES), shift = vec_load(lane + 2 * ENG_LANES);
+    const __m256i even = rescaled(acc, mult, _mm256_and_si256(shift, _mm256_set1_epi64x(UINT32_MAX)));
+    const __m256i odd = rescaled(_mm256_srli_epi64(acc, 32), _mm256_srli_epi64(mult, 32), _mm256_srli_epi64(shift, 32));
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
+
+static inline void vec_store_codes(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+{
+    const __m256i code = _mm256_add_epi32(v, _mm256_set1_epi32(output->zero));
+    const __m256i clamped =
+        _mm256_min_epi32(_mm256_max_epi32(code, _mm256_set1_epi32(output->lo)), _mm256_set1_epi32(output->hi));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(clamped), _mm256_extracti128_si256(clamped, 1));
+    int8_t codes[16];
+    _mm_storeu_si128((void *)codes, _mm_packs_epi16(words, words));
+    if (count == ENG_LANES) {
+        __builtin_memcpy(y, codes, ENG_LANES);
+    } else {
+        __builtin_memcpy(y, codes, count);
+    }
+}
+
+static void copy_codes(const int8_t *x, size_t n, code_t *image)
+{
+    for (size_t i = 0; i < n; ++i) {
+        image[i] = x[i];
+    }
+}
+
+static void fill_codes(code_t *image, size_t n, int16_t code)
+{
+    for (size_t i = 0; i < n; ++i) {
+        image[i] = code;
+    }
+}
+
+#include "products_run.h"
+
+void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_products(l, packed, arena, scratch);
+}

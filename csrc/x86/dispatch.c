@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which twin runs a layer. The only place that knows instruction sets; without x86-64 everything is portable. */
+#include "eng/prepare.h"
+
+static void run_portable(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    (void)packed;
+    (void)scratch;
+    eng_layer_run(l, arena);
+}
+
+const char *eng_isa_name(eng_isa isa)
+{
+    static const char *const names[] = {"portable", "avx2", "avx512vnni"};
+    return (unsigned)isa < ENG_ISA_COUNT ? names[isa] : NULL;
+}
+
+#ifdef __x86_64__
+
+#include <cpuid.h>
+
+#include "products.h"
+
+/* Register sets that the operating system saves: bits of XCR0. */
+#define XCR0_AVX    UINT64_C(0x06) /* xmm, upper halves of ymm */
+#define XCR0_AVX512 UINT64_C(0xe6) /* and masks, upper halves of zmm, zmm16 to zmm31 */
+
+static uint64_t saved_registers(void)
+{
+    uint32_t eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_OSXSAVE) == 0 || (ecx & bit_AVX) == 0) {
+        return 0;
+    }
+    __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    return (uint64_t)edx << 32 | eax;
+}
+
+bool eng_isa_available(eng_isa isa)
+{
+    const uint32_t avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    const uint64_t saved = saved_registers();
+    uint32_t eax, ebx = 0, ecx = 0, edx;
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        return isa == ENG_ISA_PORTABLE;
+    }
+    const bool avx2 = (saved & XCR0_AVX) == XCR0_AVX && (ebx & bit_AVX2) != 0;
+    switch (isa) {
+    case ENG_ISA_PORTABLE:
+        return true;
+    case ENG_ISA_AVX2:
+        return avx2;
+    case ENG_ISA_AVX512VNNI:
+        return avx2 && (saved & XCR0_AVX512) == XCR0_AVX512 && (ebx & avx512) == avx512 && (ecx & bit_AVX512VNNI) != 0;
+    default:
+        return false;
+    }
+}
+
+/* What an instruction set has. */
+typedef struct {
+    eng_x86_format format;
+    eng_prepared_run products;
+} twins;
+
+static const twins *twins_of(eng_isa isa)
+{
+    static const twins avx2 = {{8, 2, 0}, eng_avx2_products};
+    static const twins avx512vnni = {{16, 1, 128}, eng_avx512vnni_products};
+    return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
+}
+
+static bool is_products(const eng_layer *l)
+{
+    return l->op == ENG_OP_DENSE_S8 || l->op == ENG_OP_CONV2D_S8 || l->op == ENG_OP_CONV2D_MAX_POOL2D_S8;
+}
+
+eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
+{
+    eng_prepared prepared = {run_portable, 0, 0};
+    const twins *t = twins_of(isa);
+    eng_x86_products products;
+    if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
+        prepared.run = t->products;
+        prepared.packed_size = products.size;
+        prepared.scratch_size = products.scratch;
+    }
+    return prepared;
+}
+
+void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
+{
+    if (eng_prepare(isa, l).packed_size != 0) {
+        eng_x86_products_pack(&twins_of(isa)->format, l, packed);
+    }
+}
+
+#else
+
+bool eng_isa_available(eng_isa isa)
+{
+    return isa == ENG_ISA_PORTABLE;
+}
+
+eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
+{
+    const eng_prepared prepared = {run_portable, 0, 0};
+    (void)isa;
+    (void)l;
+    return prepared;
+}
+
+void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
+{
+    (void)isa;
+    (void)l;
+    (void)packed;
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packed form of dense and convolution layers: what the twins of all instruction sets share.
+ *
+ * x is copied to scratch as an image of codes + format.offset with its padding in place, so that every output position reads
+ * the same segments at another base. Weights lie in vectors of `lanes` outputs times four bytes of codes (a step); up to
+ * ENG_X86_BLOCKS such blocks of outputs share a pass over x and lie next to each other, step by step:
+ *   w [chunk][segment][step of the segment][block of the chunk][lane][codes of a step]
+ * A segment is a run of neighbouring codes; its last step is filled with zero weights. */
+#ifndef ENG_X86_PRODUCTS_H
+#define ENG_X86_PRODUCTS_H
+
+#include "eng/prepare.h"
+
+#define ENG_X86_BLOCKS 4 /* blocks of outputs in a chunk */
+#define ENG_X86_STEP   4 /* bytes of a step */
+
+/* What an instruction set wants. */
+typedef struct {
+    uint8_t lanes;      /* int32 in a vector */
+    uint8_t code_bytes; /* of a code in the copy of x, and of a weight: 1 or 2 */
+    uint8_t offset;     /* what is added to codes in the copy of x */
+} eng_x86_format;
+
+typedef struct {
+    /* The copy of x, in codes. */
+    size_t x_row, image_row;
+    size_t left;
+    uint32_t x_rows, image_rows, top;
+    int16_t padding; /* code there, offset included */
+    bool single;     /* rounding: single for dense, else double */
+    eng_output_s8 y;
+    uint32_t segments, run; /* run: steps of a segment */
+    uint32_t outputs;       /* positions that are written, out codes each */
+    uint32_t taps;          /* of a fused maximum: 1, 2, 4, or a multiple of 8; clipped ones are repeated */
+    uint32_t out, blocks;
+    /* Byte offsets from the start of this struct. */
+    size_t segment;  /* uint32_t [segments]       bytes from a position's base */
+    size_t position; /* uint32_t [outputs][taps]  bytes from the start of the copy */
+    size_t lane;     /* eng_x86_lanes [blocks] as int32_t [blocks][4][lanes]: bias, mult, left (single: shift), right */
+    size_t w;
+    size_t size;    /* bytes of the packed form */
+    size_t scratch; /* bytes of the copy, with what a last step may read beyond */
+} eng_x86_products;
+
+/* Sizes and offsets of a layer's packed form. False if it is too large to be worth it (a copy of x beyond 64 MiB, say,
+ * because of wide dilated padding). */
+bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_products *p);
+
+/* Writes the packed form. */
+void eng_x86_products_pack(const eng_x86_format *format, const eng_layer *l, void *packed);
+
+/* The twins. */
+void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every prepared layer against eng_layer_run, bit for bit, over random ragged layers: usage test_twins ISA SEED COUNT.
+ * Buffers are exactly as large as documented, so that an address sanitizer sees what is read or written beyond. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "eng/prepare.h"
+#include "eng/random.h"
+
+static eng_rng rng;
+
+static uint16_t between(uint32_t first, uint32_t last)
+{
+    return (uint16_t)(first + eng_rng_below(&rng, last - first + 1));
+}
+
+static int8_t code(void)
+{
+    return (int8_t)((int32_t)eng_rng_below(&rng, 256) - 128);
+}
+
+/* Channel counts around the widths of vectors. */
+static uint16_t channels(void)
+{
+    static const uint16_t some[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 40, 48, 49, 64, 65, 80, 100};
+    return some[eng_rng_below(&rng, sizeof some / sizeof *some)];
+}
+
+/* Codes: any, or all the same end of the range. */
+static void fill(int8_t *x, size_t n)
+{
+    static const int8_t ends[] = {-128, 127, 0, -127};
+    const uint32_t kind = eng_rng_below(&rng, 8);
+    for (size_t i = 0; i < n; ++i) {
+        x[i] = kind < 4 ? code() : kind < 8 && i % (kind - 3) == 0 ? ends[kind - 4] : code();
+    }
+}
+
+static eng_rescale rescale(uint8_t most_left)
+{
+    eng_rescale r = {(INT32_C(1) << 30) + (int32_t)eng_rng_below(&rng, UINT32_C(1) << 30), 0, 0};
+    switch (eng_rng_below(&rng, 8)) {
+    case 0:
+        r.mult = eng_rng_below(&rng, 2) ? 0 : INT32_C(1) << 30;
+        break;
+    case 1:
+        r.left = (uint8_t)between(0, most_left);
+        break;
+    case 2:
+        r.right = (uint8_t)between(0, 31);
+        r.mult = INT32_C(1) << 30; /* ties */
+        break;
+    case 3:
+        r.mult = INT32_MAX;
+        break;
+    default:
+        r.right = (uint8_t)between(4, 14);
+        break;
+    }
+    return r;
+}
+
+static eng_output_s8 output(void)
+{
+    eng_output_s8 y = {code(), -128, 127};
+    if (eng_rng_below(&rng, 2)) {
+        y.lo = code();
+        y.hi = (int8_t)between((uint32_t)(y.lo + 128), 255);
+        y.hi = (int8_t)((uint8_t)y.hi - 128);
+    }
+    return y;
+}
+
+/* Sizes that leave a tap inside the image at every position. */
+static void axis(uint16_t in, uint16_t *out, uint16_t *kernel, uint16_t *stride, uint16_t *dilation, uint16_t *pad)
+{
+    *kernel = between(1, 5);
+    *stride = between(1, 3);
+    *dilation = eng_rng_below(&rng, 4) ? 1 : between(1, 3);
+    const uint32_t span = (*kernel - 1u) * *dilation;
+    *pad = *dilation == 1 && eng_rng_below(&rng, 2) ? between(0, span) : 0;
+    *pad = *pad > in ? in : *pad;
+    const uint32_t last = *dilation == 1 && eng_rng_below(&rng, 2) ? in - 1u + *pad
+                          : in + *pad > span                       ? in + *pad - span - 1u
+                                                                   : 0;
+    *out = (uint16_t)(last / *stride + 1);
+}
+
+static eng_window window(uint16_t in_h, uint16_t in_w)
+{
+    eng_window w = {.in_h = in_h, .in_w = in_w};
+    axis(in_h, &w.out_h, &w.kernel_h, &w.stride_h, &w.dilation_h, &w.pad_top);
+    axis(in_w, &w.out_w, &w.kernel_w, &w.stride_w, &w.dilation_w, &w.pad_left);
+    return w;
+}
+
+typedef union {
+    eng_dense_s8_params dense;
+    eng_conv2d_s8_params conv;
+    eng_conv2d_max_pool2d_s8_params conv_pool;
+    eng_pool2d_s8_params pool;
+    eng_requantize_s8_params requantize;
+} params;
+
+typedef struct {
+    size_t w, bias; /* elements */
+} sizes;
+
+static sizes random_conv(eng_conv2d_s8_params *p)
+{
+    const bool wide = eng_rng_below(&rng, 8) == 0;
+    p->window = window(between(1, wide ? 5 : 14), between(1, wide ? 5 : 14));
+    p->in_c = wide ? channels() : between(1, 20);
+    p->out_c = channels();
+    p->zero_x = code();
+    p->y = output();
+    const sizes s = {(size_t)p->out_c * p->window.kernel_h * p->window.kernel_w * p->in_c, p->out_c};
+    return s;
+}
+
+static sizes random_params(uint8_t op, params *p)
+{
+    sizes s = {0, 0};
+    switch (op) {
+    case ENG_OP_DENSE_S8:
+        p->dense.in = eng_rng_below(&rng, 8) ? between(1, 200) : between(1, 3000);
+        p->dense.out = channels();
+        p->dense.y = output();
+        s.w = (size_t)p->dense.in * p->dense.out;
+        s.bias = p->dense.out;
+        break;
+    case ENG_OP_CONV2D_S8:
+        s = random_conv(&p->conv);
+        break;
+    case ENG_OP_CONV2D_MAX_POOL2D_S8:
+        s = random_conv(&p->conv_pool.conv);
+        p->conv_pool.pool = window(p->conv_pool.conv.window.out_h, p->conv_pool.conv.window.out_w);
+        break;
+    case ENG_OP_REQUANTIZE_S8:
+        p->requantize.count = between(1, 300);
+        p->requantize.zero_x = code();
+        p->requantize.rescale = rescale(30);
+        p->requantize.y = output();
+        break;
+    default:
+        p->pool.window = window(between(1, 14), between(1, 14));
+        p->pool.channels = channels();
+        p->pool.lo = -100;
+        p->pool.hi = 100;
+        break;
+    }
+    return s;
+}
+
+static eng_rescale *random_rescales(uint8_t op, params *p, size_t out)
+{
+    eng_rescale *const r = malloc((out + 1) * sizeof *r);
+    const uint8_t step = (uint8_t)eng_rng_below(&rng, 2);
+    for (size_t n = 0; n < out; ++n) {
+        r[n] = rescale(op == ENG_OP_CONV2D_MAX_POOL2D_S8 ? 6 : 30);
+    }
+    if (op == ENG_OP_DENSE_S8) {
+        p->dense.rescale = r;
+        p->dense.rescale_step = step;
+    } else if (out != 0) { /* the convolution comes first in the fused params */
+        p->conv.rescale = r;
+        p->conv.rescale_step = step;
+    }
+    return r;
+}
+
+static void *aligned_memory(size_t size)
+{
+    void *memory = NULL;
+    return posix_memalign(&memory, ENG_PREPARE_ALIGNMENT, size ? size : 1) == 0 ? memory : NULL;
+}
+
+/* 0 if the same, 1 if not, 2 if the check refuses the layer. */
+static int compare(eng_isa isa, const eng_layer *l, uint32_t arena_size)
+{
+    uint16_t where;
+    const eng_model model = {l, 1, arena_size};
+    if (eng_model_check(&model, &where) != ENG_OK) {
+        return 2;
+    }
+    const eng_prepared prepared = eng_prepare(isa, l);
+    uint8_t *const packed = aligned_memory(prepared.packed_size), *const scratch = aligned_memory(prepared.scratch_size);
+    uint8_t *const want = malloc(arena_size), *const got = malloc(arena_size);
+    memset(scratch, 0xa5, prepared.scratch_size);
+    memset(packed, 0xa5, prepared.packed_size);
+    eng_prepare_pack(isa, l, packed);
+    fill((int8_t *)want, arena_size);
+    memcpy(got, want, arena_size);
+    eng_layer_run(l, want);
+    prepared.run(l, packed, got, scratch);
+    int differs = 0;
+    for (uint32_t i = 0; i < arena_size && !differs; ++i) {
+        differs = want[i] != got[i];
+        if (differs) {
+            printf("arena[%u] (y at %u): got %d, want %d\n", i, l->y, (int8_t)got[i], (int8_t)want[i]);
+        }
+    }
+    free(packed);
+    free(scratch);
+    free(want);
+    free(got);
+    return differs;
+}
+
+static int one_case(eng_isa isa, uint8_t op)
+{
+    params *const p = calloc(1, sizeof *p);
+    const sizes s = random_params(op, p);
+    int8_t *const w = malloc(s.w + 1);
+    int32_t *const bias = malloc((s.bias + 1) * sizeof *bias);
+    const uint32_t bits = eng_rng_below(&rng, 26);
+    fill(w, s.w);
+    for (size_t n = 0; n < s.bias; ++n) {
+        bias[n] = (int32_t)eng_rng_below(&rng, UINT32_C(2) << bits) - (INT32_C(1) << bits);
+    }
+    eng_rescale *const r = random_rescales(op, p, s.bias);
+    eng_layer l = {.op = op, .params = p, .w = s.w ? w : NULL, .bias = s.bias ? bias : NULL};
+    l.y = eng_layer_x_size(&l);
+    const int result = compare(isa, &l, l.y + eng_layer_y_size(&l));
+    if (result == 1) {
+        const eng_window *v = &p->conv.window;
+        printf("op %u: image %ux%u -> %ux%u, kernel %ux%u, stride %ux%u, dilation %ux%u, pad %u,%u, channels %u -> %u\n", op,
+               v->in_h, v->in_w, v->out_h, v->out_w, v->kernel_h, v->kernel_w, v->stride_h, v->stride_w, v->dilation_h,
+               v->dilation_w, v->pad_top, v->pad_left, p->conv.in_c, p->conv.out_c);
+    }
+    free(p);
+    free(w);
+    free(bias);
+    free(r);
+    return result;
+}
+
+static int all_cases(eng_isa isa, uint32_t seed, uint32_t count)
+{
+    static const uint8_t ops[] = {ENG_OP_DENSE_S8,      ENG_OP_CONV2D_S8,         ENG_OP_CONV2D_MAX_POOL2D_S8,
+                                  ENG_OP_MAX_POOL2D_S8, ENG_OP_AVERAGE_POOL2D_S8, ENG_OP_REQUANTIZE_S8};
+    for (size_t i = 0; i < sizeof ops; ++i) {
+        uint32_t done = 0;
+        for (uint32_t n = 0; n < count; ++n) {
+            eng_rng_seed(&rng, seed + n);
+            const int result = one_case(isa, ops[i]);
+            if (result == 1) {
+                printf("differs: %s, op %u, seed %u\n", eng_isa_name(isa), ops[i], seed + n);
+                return 1;
+            }
+            done += result == 0;
+        }
+        printf("op %u: %u layers\n", ops[i], done);
+        if (done * 4 < count) {
+            printf("op %u: too many layers refused\n", ops[i]);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 0; argc == 4 && i < ENG_ISA_COUNT; ++i) {
+        const eng_isa isa = (eng_isa)i;
+        if (strcmp(argv[1], eng_isa_name(isa)) == 0 && eng_isa_available(isa)) {
+            return all_cases(isa, (uint32_t)strtoul(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10));
+        }
+    }
+    fprintf(stderr, "usage: test_twins ISA SEED COUNT\n");
+    return 2;
+}

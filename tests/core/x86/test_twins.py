@@ -1,0 +1,81 @@
+"""The twins for every instruction set of this processor: equal to the portable kernels, alone and in whole models."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+CC = os.environ.get("CC", "cc")
+NAMES = ("portable", "avx2", "avx512vnni")
+FLAGS = {"avx2": ["-mavx2"], "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"]}
+IS_X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+def available() -> list[str]:
+    """Names that ENGINE_ISA may hold here, as the error message lists them."""
+    done = python("engine.isa()", isa="none")
+    listed = done.stderr.split("this processor has ")[1].split(";")[0]
+    return listed.split(", ")
+
+
+def python(code: str, isa: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh interpreter with ENGINE_ISA set."""
+    environment = {**os.environ, "ENGINE_ISA": isa}
+    return subprocess.run(
+        [sys.executable, "-c", f"import engine\n{code}"], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def build(folder: Path, *options: str) -> Path:
+    """Compile test_twins.c with the core and the twins."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [CC, "-std=gnu11", "-g", f"-I{ROOT}/csrc/include", *options]
+    twins = ROOT / "csrc" / "x86"
+    objects = []
+    jobs = []
+    for name in FLAGS if IS_X86 else []:
+        objects.append(folder / f"{name}.o")
+        jobs.append(subprocess.Popen([*command, *FLAGS[name], "-c", twins / f"{name}.c", "-o", objects[-1]]))
+    assert all(job.wait() == 0 for job in jobs)
+    shared = [twins / "dispatch.c", *([twins / "products.c"] if IS_X86 else [])]
+    sources = [Path(__file__).with_suffix(".c"), *shared, *sorted((ROOT / "csrc" / "src").glob("*.c"))]
+    program = folder / "test_twins"
+    subprocess.run([*command, *sources, *objects, "-lm", "-o", program], check=True)
+    return program
+
+
+@pytest.mark.parametrize("sanitize", [False, True], ids=["plain", "sanitized"])
+def test_equals_portable_kernels(tmp_path, sanitize):
+    options = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitize else ["-O2"]
+    program = build(tmp_path, *options)
+    for isa in available():
+        done = subprocess.run([program, isa, "1", "500" if sanitize else "3000"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("isa", NAMES)
+def test_environment_forces_one_or_says_what_there_is(isa):
+    done = python("print(engine.isa())", isa)
+    if isa in available():
+        assert done.stdout.strip() == isa, done.stderr
+    else:
+        assert done.returncode != 0
+        assert f"ENGINE_ISA is {isa}, but this processor has portable" in done.stderr
+
+
+def test_unknown_name_is_refused():
+    done = python("engine.isa()", "sse9")
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .startswith("engine.errors.EngineError: ENGINE_ISA is sse9, but this processor has portable")
+    )
+
+
+def test_best_is_the_default():
+    assert python("print(engine.isa())", "").stdout.strip() == available()[-1]
