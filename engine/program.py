@@ -272,7 +272,7 @@ class Step:
     params : Params
         The params struct.
     w : int8 array or None
-        Weights in the C layout.
+        Weights in the C layout; of ``add_s8``, ``sub_s8`` and ``mul_s8`` a constant in place of the second input.
     bias : int32[out] or None
         Bias with the input zero point folded in where the kernel wants it so.
     x, y : int

@@ -300,6 +300,12 @@ inline std::pair<size_t, size_t> constants_of(uint8_t op, const Record &record)
         const auto &p = record.params.dense;
         return {size_t{p.in} * p.out, p.out};
     }
+    if (op == ENG_OP_ADD_S8 || op == ENG_OP_SUB_S8) { // a constant second input, if there is one
+        return {record.params.add.x2.size, 0};
+    }
+    if (op == ENG_OP_MUL_S8) {
+        return {record.params.mul.x2.size, 0};
+    }
     if (op == ENG_OP_CONV2D_S8 || op == ENG_OP_CONV2D_MAX_POOL2D_S8) {
         const auto &p = op == ENG_OP_CONV2D_S8 ? record.params.conv2d : record.params.conv2d_max_pool2d.conv;
         return {size_t{p.window.kernel_h} * p.window.kernel_w * p.in_c * p.out_c, p.out_c};

@@ -82,6 +82,9 @@ static uint64_t x_size(const eng_layer *l)
 
 static uint32_t x2_size(const eng_layer *l)
 {
+    if (l->w != NULL) {
+        return 0; /* a constant */
+    }
     switch (l->op) {
     case ENG_OP_ADD_S8:
     case ENG_OP_SUB_S8:
@@ -168,7 +171,7 @@ void eng_layer_run(const eng_layer *l, uint8_t *arena)
 {
     /* Aligned where the check demanded it; void * between keeps -Wcast-align quiet about the wide ones. */
     void *const x = arena + l->x;
-    void *const x2 = arena + l->x2;
+    const int8_t *const x2 = l->w != NULL ? l->w : (const int8_t *)(arena + l->x2);
     void *const y = arena + l->y;
     switch (l->op) {
     case ENG_OP_DENSE_S8:

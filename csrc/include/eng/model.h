@@ -39,7 +39,8 @@ typedef enum {
 } eng_op;
 
 /* One kernel call. params points to the params struct of op; x, x2, y and scratch are byte offsets into the arena.
- * x2 is the second input of add, sub and mul, else 0. */
+ * x2 is the second input of add, sub and mul, else 0. If w is not null there, w is that input: a constant, in memory that
+ * can be read plainly. */
 typedef struct {
     uint8_t op;
     const void *params;
