@@ -72,7 +72,11 @@ class DenseOptions:
 
 @dataclass(frozen=True)
 class Conv2DOptions:
-    """CONV_2D: inputs x, weights int8[out, kernel_h, kernel_w, in], bias int32[out] (optional, -1 when absent)."""
+    """CONV_2D and DEPTHWISE_CONV_2D: inputs x, weights, bias int32[out] (optional, -1 when absent).
+
+    Weights are int8[out, kernel_h, kernel_w, in]; depthwise int8[1, kernel_h, kernel_w, out], where output channel n
+    reads input channel ``n // (out / in)``.
+    """
 
     stride_h: int = 1
     stride_w: int = 1
@@ -102,16 +106,70 @@ class SoftmaxOptions:
 
 
 @dataclass(frozen=True)
+class ElementwiseOptions:
+    """ADD, SUB and MUL of two activations."""
+
+    activation: Activation = Activation.NONE
+
+
+@dataclass(frozen=True)
+class MeanOptions:
+    """MEAN over `axes` (not negative, ascending); they stay as dimensions of 1 if `keep_dims`."""
+
+    axes: tuple[int, ...]
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True)
+class ConcatenationOptions:
+    """CONCATENATION of one or more activations along `axis` (not negative)."""
+
+    axis: int
+    activation: Activation = Activation.NONE
+
+
+@dataclass(frozen=True)
+class PadOptions:
+    """PAD and PADV2: (before, after) for each dimension, filled with the code `value`; None is the zero point (PAD)."""
+
+    paddings: tuple[tuple[int, int], ...]
+    value: int | None = None
+
+
+@dataclass(frozen=True)
+class LeakyReluOptions:
+    """LEAKY_RELU: x, or ``alpha * x`` where x is negative."""
+
+    alpha: float = 0.0
+
+
+@dataclass(frozen=True)
 class NoOptions:
-    """RESHAPE (to the output tensor's shape), RELU, RELU6, RELU_N1_TO_1, QUANTIZE, DEQUANTIZE, ARG_MAX (last dimension)."""
+    """Everything else.
+
+    RESHAPE, SQUEEZE and EXPAND_DIMS (all "reshape", to the output tensor's shape), RELU, RELU6, RELU_N1_TO_1, LOGISTIC,
+    TANH, HARD_SWISH, QUANTIZE, DEQUANTIZE, ARG_MAX (last dimension).
+    """
 
 
-Options = DenseOptions | Conv2DOptions | Pool2DOptions | SoftmaxOptions | NoOptions
+Options = (
+    DenseOptions
+    | Conv2DOptions
+    | Pool2DOptions
+    | SoftmaxOptions
+    | ElementwiseOptions
+    | MeanOptions
+    | ConcatenationOptions
+    | PadOptions
+    | LeakyReluOptions
+    | NoOptions
+)
 
 #: Operators of :class:`Layer`, by our name, and the options that each takes.
 OPERATORS: dict[str, type] = {
     "dense": DenseOptions,
     "conv2d": Conv2DOptions,
+    "depthwise_conv2d": Conv2DOptions,
     "max_pool2d": Pool2DOptions,
     "average_pool2d": Pool2DOptions,
     "softmax": SoftmaxOptions,
@@ -119,6 +177,16 @@ OPERATORS: dict[str, type] = {
     "relu": NoOptions,
     "relu6": NoOptions,
     "relu_n1_to_1": NoOptions,
+    "leaky_relu": LeakyReluOptions,
+    "hard_swish": NoOptions,
+    "logistic": NoOptions,
+    "tanh": NoOptions,
+    "add": ElementwiseOptions,
+    "sub": ElementwiseOptions,
+    "mul": ElementwiseOptions,
+    "mean": MeanOptions,
+    "concatenation": ConcatenationOptions,
+    "pad": PadOptions,
     "quantize": NoOptions,
     "dequantize": NoOptions,
     "argmax": NoOptions,

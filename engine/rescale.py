@@ -161,6 +161,58 @@ def relu_rescale(scale_x: float, scale_y: float) -> Rescale:
         return fixed_point(float(np.float32(_positive("input", scale_x)) / np.float32(_positive("output", scale_y))))
 
 
+def add_rescales(scale_x: float, scale_x2: float, scale_y: float) -> tuple[Rescale, Rescale, Rescale]:
+    """Rescale records of ADD and SUB: of either operand to twice the larger scale, and of the sum (2**20 times finer) to y.
+
+    Raises
+    ------
+    QuantError
+        If a ratio cannot be represented, or the last is not below 1: the reference demands that.
+
+    Examples
+    --------
+    >>> [record.right for record in add_rescales(0.5, 0.25, 0.5)]
+    [0, 1, 18]
+    """
+    x, x2, y = _positive("first input", scale_x), _positive("second input", scale_x2), _positive("output", scale_y)
+    twice = 2 * max(x, x2)
+    last = fixed_point(twice / ((1 << 20) * y))
+    if last.left:
+        raise QuantError(
+            f"output scale {y:g} is too small beside the inputs' {x:g} and {x2:g}; expected at least 2**-19 of them"
+        )
+    return fixed_point(x / twice), fixed_point(x2 / twice), last
+
+
+def mul_rescale(scale_x: float, scale_x2: float, scale_y: float) -> Rescale:
+    """Rescale record of MUL: product and ratio of the scales in float32."""
+    x, x2, y = _positive("first input", scale_x), _positive("second input", scale_x2), _positive("output", scale_y)
+    with np.errstate(over="ignore", under="ignore"):
+        return fixed_point(float(np.float32(x) * np.float32(x2) / np.float32(y)))
+
+
+def mean_rescale(scale_x: float, scale_y: float, count: int, *, keep_dims: bool) -> tuple[Rescale, int]:
+    """Rescale record and divisor of MEAN over the pixels of an image.
+
+    The reference has two rules: with dimensions kept it rescales the sum and then divides; otherwise the division is part
+    of the multiplier, which loses up to one of its bits.
+
+    Examples
+    --------
+    >>> mean_rescale(1.0, 1.0, 3, keep_dims=True)
+    (Rescale(mult=1073741824, left=1, right=0), 3)
+    >>> mean_rescale(1.0, 1.0, 3, keep_dims=False)
+    (Rescale(mult=715827882, left=0, right=0), 1)
+    """
+    ratio = fixed_point(_positive("input", scale_x) / _positive("output", scale_y))
+    if keep_dims:
+        return ratio, count
+    exponent = ratio.left - ratio.right
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    exponent -= shift
+    return Rescale((ratio.mult << shift) // count, max(exponent, 0), max(-exponent, 0)), 1
+
+
 def output_range(activation: Activation, scale: float, zero_point: int) -> OutputS8:
     """Zero point and clamping range of an int8 output with a fused (or stand-alone) activation.
 

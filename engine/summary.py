@@ -25,7 +25,8 @@ def macs(step: Step) -> int:
         positions = _covered(pool.in_h, pool.out_h, pool.kernel_h, pool.stride_h, pool.pad_top) * _covered(
             pool.in_w, pool.out_w, pool.kernel_w, pool.stride_w, pool.pad_left
         )
-    return positions * conv.out_c * w.kernel_h * w.kernel_w * conv.in_c
+    seen = 1 if step.kernel == "depthwise_conv2d_s8" else conv.in_c
+    return positions * conv.out_c * w.kernel_h * w.kernel_w * seen
 
 
 def _covered(size: int, positions: int, kernel: int, stride: int, before: int) -> int:

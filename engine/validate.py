@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from engine.errors import FormatError, QuantError, UnsupportedError
-from engine.graph import OPERATORS, Conv2DOptions, DenseOptions, Graph, Layer, Pool2DOptions, Tensor
+from engine.graph import (
+    OPERATORS,
+    Activation,
+    ConcatenationOptions,
+    Conv2DOptions,
+    DenseOptions,
+    Graph,
+    Layer,
+    MeanOptions,
+    PadOptions,
+    Pool2DOptions,
+    Tensor,
+)
 from engine.window import blind_position, window
 
 #: Kernels count rows, channels and pixels in 16 bits.
@@ -25,8 +38,13 @@ BIAS_SCALE_TOLERANCE = 1e-3
 POOL_SCALE_TOLERANCE = 1e-6
 SOFTMAX_SCALE = 1 / 256
 SOFTMAX_ZERO_POINT = -128
+#: Scale and zero point that the reference demands of outputs.
+_FIXED_OUTPUTS = {"logistic": (1 / 256, -128), "tanh": (1 / 128, 0)}
+#: Means sum up to this many pixels in 32 bits.
+MAX_MEAN_PIXELS = (1 << 23) - 1
 
 INT8, INT32, INT64, FLOAT32 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float32)
+UINT8 = np.dtype(np.uint8)
 
 
 def validate(graph: Graph) -> None:
@@ -105,7 +123,7 @@ def _check_ends(graph: Graph) -> None:
                 f"{_tensor_text(graph, i)}: shape {tensor.shape} does not begin with a batch dimension of 1; "
                 "convert with a free batch or a batch of 1"
             )
-        if tensor.dtype not in (INT8, INT32, INT64, FLOAT32):
+        if tensor.dtype not in (INT8, UINT8, INT32, INT64, FLOAT32):
             raise UnsupportedError(f"{_tensor_text(graph, i)}: a model's {tensor.dtype} input or output is not supported")
 
 
@@ -115,11 +133,11 @@ class _Place:
     def __init__(self, graph: Graph, layer: Layer) -> None:
         self.graph = graph
         self.layer = layer
-        counts = {"dense": 3, "conv2d": 3}
-        expected = counts.get(layer.op, 1)
+        counts = {"dense": 3, "conv2d": 3, "depthwise_conv2d": 3, "add": 2, "sub": 2, "mul": 2}
+        expected = max(len(layer.inputs), 1) if layer.op == "concatenation" else counts.get(layer.op, 1)
         if len(layer.inputs) != expected or len(layer.outputs) != 1 or layer.inputs[0] < 0:
             raise FormatError(f"{self}: {len(layer.inputs)} inputs and {len(layer.outputs)} outputs; expected {expected} and 1")
-        self.x = self.activation(layer.inputs[0])
+        self.x = graph.tensors[layer.inputs[0]] if layer.op in ("add", "sub", "mul") else self.activation(layer.inputs[0])
         self.y = self.activation(layer.outputs[0])
 
     def __str__(self) -> str:
@@ -141,15 +159,16 @@ class _Place:
                 f"from input shape {self.x.shape}"
             )
 
-    def require_quantized(self, index: int) -> Tensor:
-        """Return a tensor that must be an int8 activation with one scale."""
+    def require_quantized(self, index: int, dtype: np.dtype[Any] = INT8) -> Tensor:
+        """Return a tensor that must be of int8 (or uint8) with one scale."""
         tensor = self.graph.tensors[index]
-        if tensor.dtype != INT8:
-            raise UnsupportedError(f"{self}: {self.text(index)} is {tensor.dtype}; supported is int8")
+        if tensor.dtype != dtype:
+            raise UnsupportedError(f"{self}: {self.text(index)} is {tensor.dtype}; supported is {dtype}")
         if tensor.scale is None or tensor.scale.size != 1:
             raise QuantError(f"{self}: {self.text(index)} needs one quantization scale")
-        if not -128 <= tensor.zero_point <= 127:
-            raise QuantError(f"{self}: {self.text(index)} has zero point {tensor.zero_point}; expected -128 ... 127")
+        lo, hi = np.iinfo(dtype).min, np.iinfo(dtype).max
+        if not lo <= tensor.zero_point <= hi:
+            raise QuantError(f"{self}: {self.text(index)} has zero point {tensor.zero_point}; expected {lo} ... {hi}")
         return tensor
 
     def require_int8_ends(self) -> None:
@@ -158,7 +177,7 @@ class _Place:
 
 
 def _check_weights(place: _Place) -> Tensor:
-    """Weights and bias of a dense layer or convolution; the first dimension of the weights is the output."""
+    """Weights and bias of a dense layer or convolution; output channels are their first dimension, depthwise the last."""
     place.require_int8_ends()
     index = place.layer.inputs[1]
     if index < 0 or place.graph.tensors[index].data is None:
@@ -168,22 +187,24 @@ def _check_weights(place: _Place) -> Tensor:
         raise UnsupportedError(f"{place}: weights {place.text(index)} are {w.dtype}; supported is int8")
     if w.scale is None or w.zero_point != 0:
         raise QuantError(f"{place}: weights {place.text(index)} need scales and a zero point of 0, not {w.zero_point}")
-    if w.scale.size not in (1, w.shape[0]) or (w.scale.size > 1 and w.axis != 0):
+    axis = len(w.shape) - 1 if place.layer.op == "depthwise_conv2d" else 0
+    out = w.shape[axis] if w.shape else 0
+    if w.scale.size not in (1, out) or (w.scale.size > 1 and w.axis != axis):
         raise QuantError(
             f"{place}: weights {place.text(index)} have {w.scale.size} scales along dimension {w.axis}; "
-            f"expected 1, or {w.shape[0]} along dimension 0"
+            f"expected 1, or {out} along dimension {axis}"
         )
     if place.layer.inputs[2] >= 0:
-        _check_bias(place, w)
+        _check_bias(place, w, out)
     return w
 
 
-def _check_bias(place: _Place, w: Tensor) -> None:
+def _check_bias(place: _Place, w: Tensor, out: int) -> None:
     index = place.layer.inputs[2]
     bias = place.graph.tensors[index]
-    if bias.data is None or bias.dtype != INT32 or bias.shape != (w.shape[0],):
+    if bias.data is None or bias.dtype != INT32 or bias.shape != (out,):
         raise FormatError(
-            f"{place}: bias {place.text(index)} is {bias.dtype}{list(bias.shape)}; expected constant int32[{w.shape[0]}]"
+            f"{place}: bias {place.text(index)} is {bias.dtype}{list(bias.shape)}; expected constant int32[{out}]"
         )
     if bias.zero_point != 0:
         raise QuantError(f"{place}: bias {place.text(index)} has zero point {bias.zero_point}; expected 0")
@@ -264,6 +285,18 @@ def _check_conv2d(place: _Place) -> None:
     _check_window(place, (w.shape[1], w.shape[2]), w.shape[0])
 
 
+def _check_depthwise_conv2d(place: _Place) -> None:
+    w = _check_weights(place)
+    channels = _check_image(place)[2]
+    if len(w.shape) != 4 or w.shape[0] != 1 or max(w.shape) > MAX_SIZE:
+        raise FormatError(f"{place}: weights of shape {w.shape}; expected [1, height, width, out] of at most {MAX_SIZE} each")
+    if w.shape[3] % channels:
+        raise FormatError(f"{place}: weights of shape {w.shape} do not fit {channels} input channels")
+    if w.shape[1] * w.shape[2] > MAX_SIZE:
+        raise UnsupportedError(f"{place}: a kernel of {w.shape[1]} x {w.shape[2]} taps; at most {MAX_SIZE}")
+    _check_window(place, (w.shape[1], w.shape[2]), w.shape[3])
+
+
 def _check_pool(place: _Place) -> None:
     place.require_int8_ends()
     options = place.layer.options
@@ -314,16 +347,138 @@ def _check_relu(place: _Place) -> None:
     place.require_shape(place.x.shape)
 
 
+def _check_elementwise(place: _Place) -> None:
+    a, b = (place.require_quantized(i) for i in place.layer.inputs)
+    place.require_quantized(place.layer.outputs[0])
+    if a.data is not None and (b.data is not None or place.layer.op == "sub"):
+        raise UnsupportedError(f"{place}: its {'first input is' if b.data is None else 'inputs are'} constant; not supported")
+    try:
+        place.require_shape(np.broadcast_shapes(a.shape, b.shape))
+    except ValueError:
+        raise FormatError(f"{place}: inputs of shapes {a.shape} and {b.shape} do not fit each other") from None
+    if None in (broadcast(a.shape, place.y.shape), broadcast(b.shape, place.y.shape)):
+        raise UnsupportedError(
+            f"{place}: inputs of shapes {a.shape} and {b.shape}; supported is one that is repeated along its first or its last "
+            "dimensions, such as [1, 1, 1, channels] or [1, height, width, 1] beside [1, height, width, channels]"
+        )
+
+
+def broadcast(shape: tuple[int, ...], whole: tuple[int, ...]) -> tuple[int, int] | None:
+    """Say how an operand of `shape` meets a result of shape `whole`.
+
+    Returns
+    -------
+    (size, repeat) or None
+        Element i of the result reads element ``i // repeat % size``; None if that cannot be said so.
+
+    Examples
+    --------
+    >>> broadcast((3,), (1, 4, 5, 3)), broadcast((1, 4, 5, 1), (1, 4, 5, 3)), broadcast((1, 4, 1, 3), (1, 4, 5, 3))
+    ((3, 1), (20, 3), None)
+    """
+    size = math.prod(shape)
+    dims = [(n, m) for n, m in zip((1,) * (len(whole) - len(shape)) + shape, whole, strict=True) if m != 1]
+    stretched = [n != m for n, m in dims]
+    if all(stretched):
+        return size, 1
+    first = stretched.index(False)
+    last = len(dims) - stretched[::-1].index(False)
+    if any(stretched[first:last]):
+        return None
+    return size, math.prod(m for _, m in dims[last:])
+
+
+def _check_mean(place: _Place) -> None:
+    place.require_int8_ends()
+    options = place.layer.options
+    assert isinstance(options, MeanOptions)
+    shape = place.x.shape
+    if any(not 0 <= axis < len(shape) for axis in options.axes):
+        raise FormatError(f"{place}: axes {options.axes} do not fit input shape {shape}")
+    if options.keep_dims:
+        expected = tuple(1 if axis in options.axes else n for axis, n in enumerate(shape))
+    else:
+        expected = tuple(n for axis, n in enumerate(shape) if axis not in options.axes)
+    place.require_shape(expected)
+    if len(shape) != 4 or options.axes != (1, 2):
+        raise UnsupportedError(
+            f"{place}: over axes {options.axes} of input shape {shape}; supported is (1, 2) of [1, height, width, channels]"
+        )
+    _check_image(place)
+    if shape[1] * shape[2] > MAX_MEAN_PIXELS:
+        raise UnsupportedError(f"{place}: over {shape[1]} x {shape[2]} pixels; at most {MAX_MEAN_PIXELS}")
+
+
+def _check_concatenation(place: _Place) -> None:
+    options = place.layer.options
+    assert isinstance(options, ConcatenationOptions)
+    if min(place.layer.inputs) < 0:
+        raise FormatError(f"{place}: an input is missing")
+    y = place.require_quantized(place.layer.outputs[0])
+    parts = [place.activation(i) for i in place.layer.inputs]
+    if options.activation is not Activation.NONE:
+        raise UnsupportedError(f"{place}: a fused activation ({options.activation.value}) is not supported")
+    if not 0 <= options.axis < len(y.shape):
+        raise FormatError(f"{place}: there is no dimension {options.axis} in shape {y.shape}")
+    for index, part in zip(place.layer.inputs, parts, strict=True):
+        place.require_quantized(index)
+        others = [*part.shape[: options.axis], *part.shape[options.axis + 1 :]]
+        if len(part.shape) != len(y.shape) or others != [*y.shape[: options.axis], *y.shape[options.axis + 1 :]]:
+            raise FormatError(f"{place}: {place.text(index)} of shape {part.shape} does not fit output shape {y.shape}")
+        if _scales(part) != _scales(y) or part.zero_point != y.zero_point:
+            raise QuantError(f"{place}: {place.text(index)} is quantized otherwise than the output; it must be the same")
+    length = sum(part.shape[options.axis] for part in parts)
+    place.require_shape((*y.shape[: options.axis], length, *y.shape[options.axis + 1 :]))
+
+
+def _check_pad(place: _Place) -> None:
+    place.require_int8_ends()
+    options = place.layer.options
+    assert isinstance(options, PadOptions)
+    shape = place.x.shape
+    if len(options.paddings) != len(shape) or any(min(pair) < 0 for pair in options.paddings):
+        raise FormatError(f"{place}: paddings {options.paddings} do not fit input shape {shape}")
+    place.require_shape(tuple(n + before + after for n, (before, after) in zip(shape, options.paddings, strict=True)))
+    if _scales(place.x) != _scales(place.y) or place.x.zero_point != place.y.zero_point:
+        raise QuantError(f"{place}: input and output differ in quantization; padding does not rescale")
+    if options.value is not None and not -128 <= options.value <= 127:
+        raise FormatError(f"{place}: the value {options.value} is no int8 code")
+    if len(shape) > 4 or options.paddings[0] != (0, 0) or max(place.y.shape) > MAX_SIZE:
+        raise UnsupportedError(
+            f"{place}: paddings {options.paddings} of input shape {shape}; supported are up to 4 dimensions, the first (the "
+            f"batch) unpadded, of sizes up to {MAX_SIZE}"
+        )
+
+
+def _check_table(place: _Place) -> None:
+    """One code in, one code out; the reference fixes the output quantization of two of these operators."""
+    place.require_int8_ends()
+    place.require_shape(place.x.shape)
+    expected = _FIXED_OUTPUTS.get(place.layer.op)
+    if expected is None:
+        return
+    assert place.y.scale is not None
+    scale, zero = expected
+    if float(place.y.scale[0]) != scale or place.y.zero_point != zero:
+        raise QuantError(
+            f"{place}: output has scale {place.y.scale[0]:g}, zero point {place.y.zero_point}; "
+            f"expected {scale:g} (1/{round(1 / scale)}) and {zero}"
+        )
+
+
 def _check_quantize(place: _Place) -> None:
     place.require_shape(place.x.shape)
-    place.require_quantized(place.layer.outputs[0])
+    x, y = place.layer.inputs[0], place.layer.outputs[0]
+    place.require_quantized(y, UINT8 if place.y.dtype == UINT8 else INT8)
     if place.x.dtype != FLOAT32:
-        place.require_quantized(place.layer.inputs[0])
+        place.require_quantized(x, UINT8 if place.x.dtype == UINT8 else INT8)
+    if place.x.dtype == place.y.dtype == UINT8:
+        raise UnsupportedError(f"{place}: from uint8 to uint8; uint8 is supported at a model's edges only")
 
 
 def _check_dequantize(place: _Place) -> None:
     place.require_shape(place.x.shape)
-    place.require_quantized(place.layer.inputs[0])
+    place.require_quantized(place.layer.inputs[0], UINT8 if place.x.dtype == UINT8 else INT8)
     if place.y.dtype != FLOAT32:
         raise UnsupportedError(f"{place}: {place.text(place.layer.outputs[0])} is {place.y.dtype}; supported is float32")
 
@@ -342,6 +497,7 @@ def _check_argmax(place: _Place) -> None:
 _CHECKS: dict[str, Callable[[_Place], None]] = {
     "dense": _check_dense,
     "conv2d": _check_conv2d,
+    "depthwise_conv2d": _check_depthwise_conv2d,
     "max_pool2d": _check_pool,
     "average_pool2d": _check_pool,
     "softmax": _check_softmax,
@@ -349,6 +505,16 @@ _CHECKS: dict[str, Callable[[_Place], None]] = {
     "relu": _check_relu,
     "relu6": _check_relu,
     "relu_n1_to_1": _check_relu,
+    "leaky_relu": _check_table,
+    "hard_swish": _check_table,
+    "logistic": _check_table,
+    "tanh": _check_table,
+    "add": _check_elementwise,
+    "sub": _check_elementwise,
+    "mul": _check_elementwise,
+    "mean": _check_mean,
+    "concatenation": _check_concatenation,
+    "pad": _check_pad,
     "quantize": _check_quantize,
     "dequantize": _check_dequantize,
     "argmax": _check_argmax,

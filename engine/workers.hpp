@@ -21,17 +21,6 @@
 namespace engine
 {
 
-// Look for a moment whether `done`, before a thread goes to sleep: batches often follow one another, and waking up takes
-// longer than many of them. Some 30 to 100 microseconds.
-template <typename Done> void look(const Done &done)
-{
-    for (int looks = 0; looks < 2000 && !done(); ++looks) {
-#if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
-#endif
-    }
-}
-
 // One batch: whoever has time claims the next few samples, so that a thread that the system holds back delays nobody else
 // by more than it has claimed. Which thread computes a sample changes no bit of it.
 class Job
@@ -87,12 +76,8 @@ class Job
     // The caller's last act: nobody joins any more, those who did have finished.
     void finish()
     {
-        {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            closed_ = true;
-        }
-        look([this] { return busy_.load(std::memory_order_acquire) == 0; });
         std::unique_lock<std::mutex> lock(mutex_);
+        closed_ = true;
         idle_.wait(lock, [this] { return busy_ == 0; });
         if (failure_) {
             std::rethrow_exception(failure_);
@@ -105,8 +90,7 @@ class Job
     std::atomic<size_t> next_{0};
     std::mutex mutex_;
     std::condition_variable idle_;
-    size_t joined_ = 0;
-    std::atomic<size_t> busy_{0};
+    size_t joined_ = 0, busy_ = 0;
     bool closed_ = false;
     std::exception_ptr failure_;
 };
@@ -176,9 +160,12 @@ class Workers
         }
     }
 
+    // Looks for a moment before it sleeps: batches often follow one another, and waking takes longer than many batches.
     std::shared_ptr<Job> next()
     {
-        look([this] { return pending_.load(std::memory_order_acquire) > 0; });
+        for (int look = 0; look < LOOKS && pending_.load(std::memory_order_acquire) == 0; ++look) {
+            pause();
+        }
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [this] { return !jobs_.empty(); });
         std::shared_ptr<Job> job = std::move(jobs_.back());
@@ -187,6 +174,14 @@ class Workers
         return job;
     }
 
+    static void pause()
+    {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+
+    static constexpr int LOOKS = 2000; // some 30 to 100 microseconds
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<std::shared_ptr<Job>> jobs_;

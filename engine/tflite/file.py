@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import FormatError, UnsupportedError
-from engine.graph import Tensor
+from engine.graph import Options, Tensor
 from engine.tflite import flat
 from engine.tflite.flat import Table
 from engine.tflite.schema import (
@@ -38,7 +38,10 @@ MAX_RANK = 8
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator as stored: `index` in the file, `name` of TensorFlow Lite, tensors by index, -1 where one is absent."""
+    """One operator as stored: `index` in the file, `name` of TensorFlow Lite, tensors by index, -1 where one is absent.
+
+    `replaced` are options that stand in for those of the file, in an operator that was put together from several.
+    """
 
     index: int
     name: str
@@ -46,6 +49,7 @@ class Operator:
     outputs: tuple[int, ...]
     options_type: int
     options: Table | None
+    replaced: Options | None = None
 
     @property
     def what(self) -> str:

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from engine.errors import EngineError, FormatError, UnsupportedError
-from engine.graph import (
-    Activation,
-    Conv2DOptions,
-    DenseOptions,
-    Graph,
-    Layer,
-    NoOptions,
-    Options,
-    Padding,
-    Pool2DOptions,
-    SoftmaxOptions,
-    Tensor,
-)
+from engine.graph import Graph, Layer
 from engine.tflite.file import File, Operator
-from engine.tflite.flat import Table
-from engine.tflite.schema import (
-    ACTIVATION_NAMES,
-    ACTIVATIONS,
-    OPERATOR_OF_NAME,
-    OPTIONS_TYPE,
-    PADDINGS,
-    Conv2DField,
-    DenseField,
-    Pool2DField,
-    SoftmaxField,
-)
+from engine.tflite.options import read_options
+from engine.tflite.rewrite import live_operators
+from engine.tflite.schema import OPERATOR_OF_NAME
 from engine.validate import validate
 
-#: Operators whose inputs after the first are folded into the layer: the target shape, the axis.
-_CONSTANT_SECOND_INPUT = {"reshape", "argmax"}
+#: Operators whose inputs after the first are folded into the layer: target shape, axes, paddings.
+_ONE_INPUT = {"reshape", "argmax", "mean", "pad"}
 
 
 def read(data: bytes, *, source: str = "model") -> Graph:
@@ -69,45 +47,11 @@ def read(data: bytes, *, source: str = "model") -> Graph:
     """
     try:
         file = File(data)
-        graph = _graph(file, _live_operators(file))
+        graph = _graph(file, live_operators(file))
         validate(graph)
     except EngineError as error:
         raise type(error)(f"{source}: {error}") from None
     return graph
-
-
-def _live_operators(file: File) -> list[Operator]:
-    """Operators without those that only compute the shape for a RESHAPE, whose output tensor has it already."""
-    operators = [_without_shape_input(file, operator) for operator in file.operators]
-    while True:
-        used = {i for operator in operators for i in operator.inputs} | set(file.outputs)
-        live = [operator for operator in operators if not _computes_unused_shape(file, operator, used)]
-        if len(live) == len(operators):
-            return live
-        operators = live
-
-
-def _without_shape_input(file: File, operator: Operator) -> Operator:
-    if operator.name != "RESHAPE" or len(operator.inputs) != 2:
-        return operator
-    target, output = operator.inputs[1], operator.outputs[:1]
-    if output and target >= 0 and file.is_constant(target):
-        _check_target_shape(file.tensor(target), file.tensor(output[0]), operator)
-    return replace(operator, inputs=operator.inputs[:1])
-
-
-def _check_target_shape(target: Tensor, output: Tensor, operator: Operator) -> None:
-    if target.dtype != np.int32 or target.data is None:
-        raise FormatError(f"{operator.what}: its target shape is {target.dtype}; expected int32")
-    shape = [int(n) for n in target.data.flat]
-    fits = len(shape) == len(output.shape) and all(n in (-1, m) for n, m in zip(shape, output.shape, strict=True))
-    if not fits or shape.count(-1) > 1:
-        raise FormatError(f"{operator.what}: target shape {shape} does not fit the output's shape {output.shape}")
-
-
-def _computes_unused_shape(file: File, operator: Operator, used: set[int]) -> bool:
-    unused = bool(operator.outputs) and not used.intersection(operator.outputs)
-    return unused and all(file.type_name(i) in ("int32", "int64") for i in operator.outputs)
 
 
 def _graph(file: File, operators: Sequence[Operator]) -> Graph:
@@ -117,7 +61,7 @@ def _graph(file: File, operators: Sequence[Operator]) -> Graph:
     for index, operator in enumerate(operators):
         op = OPERATOR_OF_NAME[operator.name]
         inputs = _inputs(file, op, operator)
-        layers.append(Layer(op, f"{op}_{index}", inputs, operator.outputs, _options(op, operator)))
+        layers.append(Layer(op, f"{op}_{index}", inputs, operator.outputs, read_options(file, operator)))
     names = file.layer_names()
     if names:
         if len(names) != len(layers):
@@ -189,11 +133,8 @@ def _refuse_types(file: File, operators: Iterable[Operator]) -> None:
 
 
 def _refuse_edge(operator: Operator, x: str | None, y: str | None) -> None:
-    if "uint8" in (x, y):
-        raise UnsupportedError(
-            f"a uint8 edge ({operator.what} from {x} to {y}) is not supported; convert with inference_input_type and "
-            "inference_output_type of int8 or float32"
-        )
+    if x == y == "uint8":
+        raise UnsupportedError(f"uint8 activations ({operator.what}) are not supported; convert with int8 quantization")
     if "float16" in (x, y):
         raise UnsupportedError(f"a float16 file ({operator.what} from {x} to {y}) is not supported; convert full-integer")
 
@@ -206,9 +147,9 @@ def _inputs(file: File, op: str, operator: Operator) -> tuple[int, ...]:
     inputs = operator.inputs
     if op == "argmax":
         _check_axis(file, operator)
-    if op in _CONSTANT_SECOND_INPUT:
+    if op in _ONE_INPUT:
         return inputs[:1]
-    if op in ("dense", "conv2d") and len(inputs) == 2:
+    if op in ("dense", "conv2d", "depthwise_conv2d") and len(inputs) == 2:
         return (*inputs, -1)
     return inputs
 
@@ -222,75 +163,3 @@ def _check_axis(file: File, operator: Operator) -> None:
         raise FormatError(f"{operator.what}: its axis is {axis.dtype}{list(axis.shape)}; expected one integer")
     if axis.data.item() not in (-1, rank - 1):
         raise UnsupportedError(f"{operator.what}: over axis {axis.data.item()} of {rank} dimensions; supported is the last")
-
-
-@dataclass(frozen=True)
-class _Fields:
-    """Options of an operator, checked as they are read. An absent table has every field at its default."""
-
-    operator: Operator
-    table: Table | None
-
-    def number(self, slot: int, code: str, default: int | float | bool) -> int | float | bool:
-        value: int | float | bool = default if self.table is None else self.table.number(slot, code, default)
-        return value
-
-    def size(self, slot: int, what: str, default: int = 0) -> int:
-        value = int(self.number(slot, "i", default))
-        if value < 1:
-            raise FormatError(f"{self.operator.what}: {what} is {value}; expected at least 1")
-        return value
-
-    def activation(self, slot: int) -> Activation:
-        code = int(self.number(slot, "b", 0))
-        if not 0 <= code < len(ACTIVATION_NAMES):
-            raise FormatError(f"{self.operator.what}: there is no activation {code}")
-        if code not in ACTIVATIONS:
-            raise UnsupportedError(f"{self.operator.what}: fused activation {ACTIVATION_NAMES[code]} is not supported")
-        return ACTIVATIONS[code]
-
-    def padding(self, slot: int) -> Padding:
-        code = int(self.number(slot, "b", 0))
-        if code not in PADDINGS:
-            raise FormatError(f"{self.operator.what}: there is no padding {code}")
-        return PADDINGS[code]
-
-
-def _options(op: str, operator: Operator) -> Options:
-    if operator.options is not None and operator.options_type != OPTIONS_TYPE[op]:
-        raise FormatError(f"{operator.what}: options of type {operator.options_type}; expected {int(OPTIONS_TYPE[op])}")
-    fields = _Fields(operator, operator.options)
-    if op == "dense":
-        return _dense_options(fields)
-    if op == "conv2d":
-        return Conv2DOptions(
-            fields.size(Conv2DField.STRIDE_H, "stride_h"),
-            fields.size(Conv2DField.STRIDE_W, "stride_w"),
-            fields.size(Conv2DField.DILATION_H, "dilation_h", 1),
-            fields.size(Conv2DField.DILATION_W, "dilation_w", 1),
-            fields.padding(Conv2DField.PADDING),
-            fields.activation(Conv2DField.ACTIVATION),
-        )
-    if op in ("max_pool2d", "average_pool2d"):
-        return Pool2DOptions(
-            fields.size(Pool2DField.KERNEL_H, "kernel_h"),
-            fields.size(Pool2DField.KERNEL_W, "kernel_w"),
-            fields.size(Pool2DField.STRIDE_H, "stride_h"),
-            fields.size(Pool2DField.STRIDE_W, "stride_w"),
-            fields.padding(Pool2DField.PADDING),
-            fields.activation(Pool2DField.ACTIVATION),
-        )
-    if op == "softmax":
-        beta = float(fields.number(SoftmaxField.BETA, "f", 0.0))
-        if not (math.isfinite(beta) and beta > 0):
-            raise FormatError(f"{operator.what}: beta is {beta}; expected a finite number above 0")
-        return SoftmaxOptions(beta)
-    return NoOptions()
-
-
-def _dense_options(fields: _Fields) -> DenseOptions:
-    layout = fields.number(DenseField.WEIGHTS_FORMAT, "b", 0)
-    if layout != 0:
-        raise UnsupportedError(f"{fields.operator.what}: shuffled weights (format {layout}) are not supported")
-    keep = bool(fields.number(DenseField.KEEP_NUM_DIMS, "?", False))
-    return DenseOptions(fields.activation(DenseField.ACTIVATION), keep)

@@ -64,22 +64,37 @@ ACTIVATION_NAMES = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 
 PADDINGS: dict[int, Padding] = {0: Padding.SAME, 1: Padding.VALID}
 
-#: Our operators by TensorFlow Lite's name; operators of engine.graph.OPERATORS and no others.
+#: Our operators by TensorFlow Lite's name; operators of engine.graph.OPERATORS and no others. The first of several
+#: names is the one that is written.
 OPERATOR_OF_NAME: dict[str, str] = {
     "FULLY_CONNECTED": "dense",
     "CONV_2D": "conv2d",
+    "DEPTHWISE_CONV_2D": "depthwise_conv2d",
     "MAX_POOL_2D": "max_pool2d",
     "AVERAGE_POOL_2D": "average_pool2d",
     "SOFTMAX": "softmax",
     "RESHAPE": "reshape",
+    "SQUEEZE": "reshape",
+    "EXPAND_DIMS": "reshape",
     "RELU": "relu",
     "RELU6": "relu6",
     "RELU_N1_TO_1": "relu_n1_to_1",
+    "LEAKY_RELU": "leaky_relu",
+    "HARD_SWISH": "hard_swish",
+    "LOGISTIC": "logistic",
+    "TANH": "tanh",
+    "ADD": "add",
+    "SUB": "sub",
+    "MUL": "mul",
+    "MEAN": "mean",
+    "CONCATENATION": "concatenation",
+    "PAD": "pad",
+    "PADV2": "pad",
     "QUANTIZE": "quantize",
     "DEQUANTIZE": "dequantize",
     "ARG_MAX": "argmax",
 }
-NAME_OF_OPERATOR: dict[str, str] = {ours: theirs for theirs, ours in OPERATOR_OF_NAME.items()}
+NAME_OF_OPERATOR: dict[str, str] = {ours: theirs for theirs, ours in reversed(OPERATOR_OF_NAME.items())}
 
 
 class OptionsType(IntEnum):
@@ -87,29 +102,50 @@ class OptionsType(IntEnum):
 
     NONE = 0
     CONV_2D = 1
+    DEPTHWISE_CONV_2D = 2
     POOL_2D = 5
     FULLY_CONNECTED = 8
     SOFTMAX = 9
+    CONCATENATION = 10
+    ADD = 11
     RESHAPE = 17
+    MUL = 21
+    PAD = 22
+    REDUCER = 27
+    SUB = 28
+    SQUEEZE = 30
     DEQUANTIZE = 38
     ARG_MAX = 40
+    PAD_V2 = 43
+    EXPAND_DIMS = 52
+    LEAKY_RELU = 75
     QUANTIZE = 89
+    HARD_SWISH = 91
 
 
-#: Options table of each of our operators; the RELU family has none.
+#: Options table of each operator; those without an entry have none.
 OPTIONS_TYPE: dict[str, OptionsType] = {
-    "dense": OptionsType.FULLY_CONNECTED,
-    "conv2d": OptionsType.CONV_2D,
-    "max_pool2d": OptionsType.POOL_2D,
-    "average_pool2d": OptionsType.POOL_2D,
-    "softmax": OptionsType.SOFTMAX,
-    "reshape": OptionsType.RESHAPE,
-    "relu": OptionsType.NONE,
-    "relu6": OptionsType.NONE,
-    "relu_n1_to_1": OptionsType.NONE,
-    "quantize": OptionsType.QUANTIZE,
-    "dequantize": OptionsType.DEQUANTIZE,
-    "argmax": OptionsType.ARG_MAX,
+    "FULLY_CONNECTED": OptionsType.FULLY_CONNECTED,
+    "CONV_2D": OptionsType.CONV_2D,
+    "DEPTHWISE_CONV_2D": OptionsType.DEPTHWISE_CONV_2D,
+    "MAX_POOL_2D": OptionsType.POOL_2D,
+    "AVERAGE_POOL_2D": OptionsType.POOL_2D,
+    "SOFTMAX": OptionsType.SOFTMAX,
+    "RESHAPE": OptionsType.RESHAPE,
+    "SQUEEZE": OptionsType.SQUEEZE,
+    "EXPAND_DIMS": OptionsType.EXPAND_DIMS,
+    "LEAKY_RELU": OptionsType.LEAKY_RELU,
+    "HARD_SWISH": OptionsType.HARD_SWISH,
+    "ADD": OptionsType.ADD,
+    "SUB": OptionsType.SUB,
+    "MUL": OptionsType.MUL,
+    "MEAN": OptionsType.REDUCER,
+    "CONCATENATION": OptionsType.CONCATENATION,
+    "PAD": OptionsType.PAD,
+    "PADV2": OptionsType.PAD_V2,
+    "QUANTIZE": OptionsType.QUANTIZE,
+    "DEQUANTIZE": OptionsType.DEQUANTIZE,
+    "ARG_MAX": OptionsType.ARG_MAX,
 }
 
 
@@ -209,6 +245,43 @@ class Conv2DField(IntEnum):
     ACTIVATION = 3
     DILATION_W = 4
     DILATION_H = 5
+
+
+class DepthwiseConv2DField(IntEnum):
+    """Table DepthwiseConv2DOptions."""
+
+    PADDING = 0
+    STRIDE_W = 1
+    STRIDE_H = 2
+    DEPTH_MULTIPLIER = 3
+    ACTIVATION = 4
+    DILATION_W = 5
+    DILATION_H = 6
+
+
+class ElementwiseField(IntEnum):
+    """Tables AddOptions, SubOptions and MulOptions."""
+
+    ACTIVATION = 0
+
+
+class ReducerField(IntEnum):
+    """Table ReducerOptions."""
+
+    KEEP_DIMS = 0
+
+
+class ConcatenationField(IntEnum):
+    """Table ConcatenationOptions."""
+
+    AXIS = 0
+    ACTIVATION = 1
+
+
+class LeakyReluField(IntEnum):
+    """Table LeakyReluOptions."""
+
+    ALPHA = 0
 
 
 class Pool2DField(IntEnum):

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import flatbuffers
 import numpy as np
 
-from engine.graph import Conv2DOptions, DenseOptions, Graph, Layer, Padding, Pool2DOptions, SoftmaxOptions, Tensor
+from engine.graph import (
+    ConcatenationOptions,
+    Conv2DOptions,
+    DenseOptions,
+    ElementwiseOptions,
+    Graph,
+    Layer,
+    LeakyReluOptions,
+    MeanOptions,
+    Padding,
+    PadOptions,
+    Pool2DOptions,
+    SoftmaxOptions,
+    Tensor,
+)
 from engine.tflite.schema import (
     ACTIVATIONS,
     DTYPES,
@@ -21,14 +35,20 @@ from engine.tflite.schema import (
     SCHEMA_VERSION,
     ArgMaxField,
     BufferField,
+    ConcatenationField,
     Conv2DField,
     DenseField,
+    DepthwiseConv2DField,
+    ElementwiseField,
+    LeakyReluField,
     MetadataField,
     ModelField,
     OperatorCodeField,
     OperatorField,
+    OptionsType,
     Pool2DField,
     QuantizationField,
+    ReducerField,
     ReshapeField,
     SoftmaxField,
     SubGraphField,
@@ -199,13 +219,14 @@ class _Writer:
         inputs = self._ints(self._stored_inputs(layer))
         outputs = self._ints(layer.outputs)
         maker = _OPTIONS.get(layer.op)
-        options = maker(self, layer) if maker else 0
+        kind = OPTIONS_TYPE.get(_name(layer), OptionsType.NONE)
+        options = maker(self, layer) if maker else self._table(0) if kind else 0
         return self._table(
             5,
             (OperatorField.OPCODE_INDEX, "Uint32", index),
             (OperatorField.INPUTS, "offset", inputs),
             (OperatorField.OUTPUTS, "offset", outputs),
-            (OperatorField.BUILTIN_OPTIONS_TYPE, "Uint8", OPTIONS_TYPE[layer.op]),
+            (OperatorField.BUILTIN_OPTIONS_TYPE, "Uint8", kind),
             (OperatorField.BUILTIN_OPTIONS, "offset", options),
         )
 
@@ -215,20 +236,34 @@ class _Writer:
         if layer.op == "argmax":
             axis = len(self._graph.tensors[layer.inputs[0]].shape) - 1
             return (*layer.inputs, self._constant(f"{layer.name}/axis", axis))
+        if isinstance(layer.options, MeanOptions):
+            return (*layer.inputs, self._constant(f"{layer.name}/axes", layer.options.axes))
+        if isinstance(layer.options, PadOptions):
+            return self._pad_inputs(layer, layer.options)
         return layer.inputs
+
+    def _pad_inputs(self, layer: Layer, options: PadOptions) -> tuple[int, ...]:
+        inputs = (*layer.inputs, self._constant(f"{layer.name}/paddings", options.paddings))
+        if options.value is None:
+            return inputs
+        x = self._graph.tensors[layer.inputs[0]]
+        value = np.asarray(options.value, x.dtype)
+        return (*inputs, self._stored(replace(x, name=f"{layer.name}/value", shape=(), data=value)))
 
     def _target_shape(self, layer: Layer) -> tuple[int, ...]:
         shape = self._graph.tensors[layer.outputs[0]].shape
         return (-1, *shape[1:]) if self._free_batch else shape
 
-    def _constant(self, name: str, values: int | Sequence[int]) -> int:
+    def _constant(self, name: str, values: int | Sequence[int] | Sequence[Sequence[int]]) -> int:
         data = np.asarray(values, np.int32)
-        tensor = Tensor(name, data.shape, INT32, data=data)
+        return self._stored(Tensor(name, data.shape, INT32, data=data))
+
+    def _stored(self, tensor: Tensor) -> int:
         self._tensors.append(_Stored(tensor, self._contents(tensor)))
         return len(self._tensors) - 1
 
     def _code_index(self, layer: Layer) -> int:
-        code = OPERATOR_NAMES.index(NAME_OF_OPERATOR[layer.op]), _version(layer, self._graph)
+        code = OPERATOR_NAMES.index(_name(layer)), _version(layer, self._graph)
         if code not in self._codes:
             self._codes.append(code)
         return self._codes.index(code)
@@ -272,6 +307,22 @@ class _Writer:
             (Conv2DField.DILATION_H, "Int32", options.dilation_h),
         )
 
+    def _depthwise_conv2d(self, layer: Layer) -> int:
+        options = layer.options
+        assert isinstance(options, Conv2DOptions)
+        x, w = (self._graph.tensors[i] for i in layer.inputs[:2])
+        field = DepthwiseConv2DField
+        return self._table(
+            7,
+            (field.PADDING, "Int8", _PADDING_CODES[options.padding]),
+            (field.STRIDE_W, "Int32", options.stride_w),
+            (field.STRIDE_H, "Int32", options.stride_h),
+            (field.DEPTH_MULTIPLIER, "Int32", w.shape[3] // x.shape[3]),
+            (field.ACTIVATION, "Int8", _ACTIVATION_CODES[options.activation]),
+            (field.DILATION_W, "Int32", options.dilation_w),
+            (field.DILATION_H, "Int32", options.dilation_h),
+        )
+
     def _pool2d(self, layer: Layer) -> int:
         options = layer.options
         assert isinstance(options, Pool2DOptions)
@@ -296,25 +347,56 @@ class _Writer:
         dtype = self._graph.tensors[layer.outputs[0]].dtype
         return self._table(1, (ArgMaxField.OUTPUT_TYPE, "Int8", _TYPE_CODES[dtype]))
 
-    def _empty(self, _: Layer) -> int:
-        return self._table(0)
+    def _elementwise(self, layer: Layer) -> int:
+        assert isinstance(layer.options, ElementwiseOptions)
+        return self._table(2, (ElementwiseField.ACTIVATION, "Int8", _ACTIVATION_CODES[layer.options.activation]))
+
+    def _mean(self, layer: Layer) -> int:
+        assert isinstance(layer.options, MeanOptions)
+        return self._table(1, (ReducerField.KEEP_DIMS, "Bool", layer.options.keep_dims))
+
+    def _concatenation(self, layer: Layer) -> int:
+        options = layer.options
+        assert isinstance(options, ConcatenationOptions)
+        return self._table(
+            2,
+            (ConcatenationField.AXIS, "Int32", options.axis),
+            (ConcatenationField.ACTIVATION, "Int8", _ACTIVATION_CODES[options.activation]),
+        )
+
+    def _leaky_relu(self, layer: Layer) -> int:
+        assert isinstance(layer.options, LeakyReluOptions)
+        return self._table(1, (LeakyReluField.ALPHA, "Float32", layer.options.alpha))
 
 
 _OPTIONS: dict[str, Callable[[_Writer, Layer], int]] = {
     "dense": _Writer._dense,
     "conv2d": _Writer._conv2d,
+    "depthwise_conv2d": _Writer._depthwise_conv2d,
     "max_pool2d": _Writer._pool2d,
     "average_pool2d": _Writer._pool2d,
     "softmax": _Writer._softmax,
     "reshape": _Writer._reshape,
-    "quantize": _Writer._empty,
-    "dequantize": _Writer._empty,
     "argmax": _Writer._argmax,
+    "leaky_relu": _Writer._leaky_relu,
+    "add": _Writer._elementwise,
+    "sub": _Writer._elementwise,
+    "mul": _Writer._elementwise,
+    "mean": _Writer._mean,
+    "concatenation": _Writer._concatenation,
 }
+
+
+def _name(layer: Layer) -> str:
+    """TensorFlow Lite's name of the operator."""
+    padded = isinstance(layer.options, PadOptions) and layer.options.value is not None
+    return "PADV2" if padded else NAME_OF_OPERATOR[layer.op]
+
 
 #: Oldest version of each operator with an int8 kernel; TensorFlow Lite refuses versions newer than itself.
 _VERSIONS = {
     "conv2d": 3,
+    "depthwise_conv2d": 3,
     "max_pool2d": 2,
     "average_pool2d": 2,
     "softmax": 2,
@@ -324,6 +406,16 @@ _VERSIONS = {
     "relu_n1_to_1": 1,
     "dequantize": 2,
     "argmax": 2,
+    "leaky_relu": 2,
+    "hard_swish": 1,
+    "logistic": 2,
+    "tanh": 2,
+    "add": 2,
+    "sub": 2,
+    "mul": 2,
+    "mean": 2,
+    "concatenation": 2,
+    "pad": 2,
 }
 
 

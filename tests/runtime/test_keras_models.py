@@ -53,7 +53,7 @@ def inputs(shape, dtype, seed=1):
         return rng.normal(scale=2, size=(COUNT, *shape)).astype(np.float32)
     x = rng.integers(-128, 128, (COUNT, *shape)).astype(np.int8)
     x[0], x[1] = -128, 127
-    return x
+    return x.view(np.uint8) if dtype == "uint8" else x
 
 
 def assert_equal(got, want, what):
@@ -65,7 +65,7 @@ def assert_equal(got, want, what):
         pytest.fail(f"{what}: {bad.size} differ, first at {first}: got {got.flat[first]}, want {want.flat[first]}")
 
 
-@pytest.mark.parametrize("edges", ["int8", "float32"])
+@pytest.mark.parametrize("edges", ["int8", "uint8", "float32"])
 @pytest.mark.parametrize("per_channel", [True, False], ids=["per_channel", "per_tensor"])
 @pytest.mark.parametrize("batch", [None, 1], ids=["free_batch", "batch_1"])
 @pytest.mark.parametrize("name", NETWORKS)
