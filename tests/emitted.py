@@ -13,11 +13,13 @@ import numpy as np
 CORE = sorted((compilers.ROOT / "csrc" / "src").glob("*_s8.c")) + [
     compilers.ROOT / "csrc" / "src" / name
     for name in (
-        *("quantize_f32.c", "rescale.c", "status.c"),
+        *("quantize_f32.c", "requantize_u8.c", "rescale.c", "status.c"),
         *("add_s24.c", "dense_rows.c", "dense_runs.c", "requant_s24.c"),
     )
 ]
-KERNELS = re.findall(r"^void (eng_\w+)\(", (compilers.ROOT / "csrc/include/eng/infer_s8.h").read_text(), re.MULTILINE)
+HEADERS = ("eng/infer_s8.h", "eng/tensor_s8.h")
+TEXT = "".join((compilers.ROOT / "csrc/include" / header).read_text() for header in HEADERS)
+KERNELS = re.findall(r"^void (eng_\w+)\(", TEXT, re.MULTILINE)
 
 
 @functools.cache
@@ -30,7 +32,7 @@ def core_objects():
 
 def tracing_header(folder):
     """A header that makes every kernel call in model_run save the arena behind it."""
-    lines = ['#include "eng/infer_s8.h"', "void save(const uint8_t *arena);"]
+    lines = [*(f'#include "{header}"' for header in HEADERS), "void save(const uint8_t *arena);"]
     lines += [f"#define {kernel}(...) ({kernel}(__VA_ARGS__), save(arena))" for kernel in KERNELS]
     path = folder / "tracing.h"
     path.write_text("\n".join(lines) + "\n")

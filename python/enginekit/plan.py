@@ -7,13 +7,13 @@ from typing import Any
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Pool2DParams, Rescale, Step
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Pool2DParams, Step
 from enginekit.chips import Chip
 from enginekit.encode.choose import DenseEncoding, Encoding, Optimize, encode
-from enginekit.records import arrays, avr_size, split
+from enginekit.records import ELEMENTS, arrays, avr_size, split
 
 #: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24, eng_runs and eng_conv3x3_pool2.
-_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES, _CONV_BYTES = 9, 7, 8, 7, 11
+_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES, _CONV_BYTES = 9, 7, 8, 7, 10
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _step_plan(step: Step) -> StepPlan:
         y_size=step.y_size,
         scratch_offset=step.scratch_offset,
         scratch_size=step.scratch_size,
-        macs=_macs(step.params),
+        macs=_macs(step.kernel, step.params),
         acc_bits=step.acc_bound.bit_length() + 1 if step.acc_bound else 0,
     )
 
@@ -215,15 +215,16 @@ def _encoded_dense(plain: StepPlan, layer: DenseEncoding) -> StepPlan:
 
 
 def _table_bytes(params: Params) -> int:
-    return sum(len(values) * (avr_size(Rescale) if name == "rescale" else 4) for name, values in arrays(params))
+    return sum(len(values) * ELEMENTS[name][0] for name, values in arrays(params))
 
 
-def _macs(params: Params) -> int:
+def _macs(kernel: str, params: Params) -> int:
     """Multiply-adds of one call; a fused max pool counts the convolution at the pooled positions' taps."""
     if isinstance(params, DenseParams):
         return params.in_ * params.out
     if isinstance(params, Conv2DParams):
-        return params.window.out_h * params.window.out_w * _conv_taps(params)
+        taps = _conv_taps(params)
+        return params.window.out_h * params.window.out_w * (taps // params.in_c if kernel == "depthwise_conv2d_s8" else taps)
     if isinstance(params, Conv2DMaxPool2DParams):
         pool = params.pool
         return pool.out_h * pool.out_w * pool.kernel_h * pool.kernel_w * _conv_taps(params.conv)

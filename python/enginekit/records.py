@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 
 from engine.program import (
+    AddParams,
     ArgmaxParams,
+    Broadcast,
     Conv2DMaxPool2DParams,
     Conv2DParams,
+    CopyParams,
     DenseParams,
+    LookupParams,
+    MeanParams,
+    MulParams,
     OutputS8,
+    PadParams,
     Params,
     Pool2DParams,
     QuantizeParams,
@@ -31,15 +38,30 @@ from engine.program import (
 MAX_ARRAY = 32_767
 
 #: Pointer to an array of this element, emitted beside the record.
-_RESCALE_ARRAY, _TABLE = "const eng_rescale *", "const int32_t *"
+_RESCALE_ARRAY, _TABLE, _CODES = "const eng_rescale *", "const int32_t *", "const int8_t *"
 
 #: Bytes on AVR: pointers have two, and nothing is padded.
-AVR_SIZES = {"uint8_t": 1, "int8_t": 1, "uint16_t": 2, "uint32_t": 4, "int32_t": 4, "float": 4, _RESCALE_ARRAY: 2, _TABLE: 2}
+AVR_SIZES = {
+    "uint8_t": 1,
+    "int8_t": 1,
+    "uint16_t": 2,
+    "uint32_t": 4,
+    "int32_t": 4,
+    "float": 4,
+    _RESCALE_ARRAY: 2,
+    _TABLE: 2,
+    _CODES: 2,
+}
 
 _WINDOW_FIELDS = (
     *("in_h", "in_w", "out_h", "out_w", "kernel_h", "kernel_w", "stride_h", "stride_w"),
     *("dilation_h", "dilation_w", "pad_top", "pad_left"),
 )
+
+_PAD_FIELDS = ("in_h", "in_w", "channels", "top", "bottom", "left", "right", "front", "back")
+
+#: Bytes on AVR of one element of what a pointer field points to, and its name in C.
+ELEMENTS = {"rescale": (6, "eng_rescale"), "table": (4, "int32_t"), "codes": (1, "int8_t")}
 
 #: Name in C, and the fields in the order of the headers: attribute of the Python record -> C type, or the nested record.
 _STRUCTS: dict[type, tuple[str, Mapping[str, str | type]]] = {
@@ -74,7 +96,51 @@ _STRUCTS: dict[type, tuple[str, Mapping[str, str | type]]] = {
     ),
     ArgmaxParams: ("eng_argmax_s8_params", {"rows": "uint32_t", "size": "uint16_t"}),
     QuantizeParams: ("eng_quantize_params", {"count": "uint32_t", "scale": "float", "zero": "int8_t"}),
+    Broadcast: ("eng_broadcast", {"size": "uint32_t", "repeat": "uint32_t"}),
+    AddParams: (
+        "eng_add_s8_params",
+        {
+            "count": "uint32_t",
+            "x": Broadcast,
+            "x2": Broadcast,
+            "zero_x": "int8_t",
+            "zero_x2": "int8_t",
+            "rescale_x": Rescale,
+            "rescale_x2": Rescale,
+            "rescale_y": Rescale,
+            "y": OutputS8,
+        },
+    ),
+    MulParams: (
+        "eng_mul_s8_params",
+        {
+            "count": "uint32_t",
+            "x": Broadcast,
+            "x2": Broadcast,
+            "zero_x": "int8_t",
+            "zero_x2": "int8_t",
+            "rescale": Rescale,
+            "y": OutputS8,
+        },
+    ),
+    MeanParams: (
+        "eng_mean_s8_params",
+        {
+            "pixels": "uint32_t",
+            "channels": "uint16_t",
+            "zero_x": "int8_t",
+            "divisor": "uint32_t",
+            "rescale": Rescale,
+            "y": OutputS8,
+        },
+    ),
+    CopyParams: ("eng_copy_s8_params", dict.fromkeys(("rows", "size", "stride", "first"), "uint32_t")),
+    PadParams: ("eng_pad_s8_params", {**dict.fromkeys(_PAD_FIELDS, "uint16_t"), "value": "int8_t"}),
+    LookupParams: ("eng_lookup_s8_params", {"count": "uint32_t", "codes": _CODES}),
 }
+
+#: Records of the kernels in eng/tensor_s8.h.
+TENSOR_PARAMS = (AddParams, MulParams, MeanParams, CopyParams, PadParams, LookupParams)
 
 
 def c_name(record: type) -> str:
@@ -113,10 +179,10 @@ def split(step: Step) -> list[range]:
 
 
 def arrays(params: Params) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield what the record's pointers point to: ``("rescale", records)`` or ``("table", numbers)``."""
+    """Yield what the record's pointers point to: ``("rescale", records)``, ``("table", numbers)`` or ``("codes", codes)``."""
     for name, kind in fields(type(params)).items():
         value = getattr(params, name)
-        if kind in (_RESCALE_ARRAY, _TABLE):
+        if kind in (_RESCALE_ARRAY, _TABLE, _CODES):
             yield name, value
         elif kind is Conv2DParams:
             yield from arrays(value)
@@ -133,7 +199,7 @@ def initializer(record: Any, pointers: dict[str, str]) -> str:
         value = getattr(record, name)
         if isinstance(kind, type):
             parts.append(initializer(value, pointers))
-        elif kind in (_RESCALE_ARRAY, _TABLE):
+        elif kind in (_RESCALE_ARRAY, _TABLE, _CODES):
             parts.append(pointers[name])
         elif kind == "float":
             parts.append(float_literal(float(value)))

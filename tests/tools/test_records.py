@@ -29,7 +29,9 @@ def checks(record):
 @pytest.mark.parametrize("record", RECORDS, ids=records.c_name)
 def test_places_and_sizes_on_the_chip(record, tmp_path):
     source = tmp_path / "check.c"
-    source.write_text('#include <stddef.h>\n#include "eng/infer_s8.h"\n' + "\n".join(checks(record)) + "\n")
+    source.write_text(
+        '#include <stddef.h>\n#include "eng/infer_s8.h"\n#include "eng/tensor_s8.h"\n' + "\n".join(checks(record)) + "\n"
+    )
     compilers.run([*compilers.avr(), "-c", source, "-o", tmp_path / "check.o"])
 
 

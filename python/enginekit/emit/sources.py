@@ -20,7 +20,7 @@ from enginekit.emit.golden import GOLDEN_SEED, check_golden, default_golden
 from enginekit.emit.step import StepText, emit_step
 from enginekit.emit.text import array, braces, c_string, check_identifier, comment
 from enginekit.encode.choose import Encoding, Optimize, encode
-from enginekit.records import MAX_ARRAY, float_literal
+from enginekit.records import MAX_ARRAY, TENSOR_PARAMS, float_literal
 
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
 #: Bytes of the model's digest that go into the header.
@@ -134,12 +134,17 @@ def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], va
     calls = [call for step in steps for call in step.calls] or ["    (void)arena;"]
     more = {
         "encodings_h": '#include "eng/encodings.h"\n' if encoding.dense or encoding.conv else "",
+        "tensor_h": '\n#include "eng/tensor_s8.h"' if _uses_tensor_kernels(model) else "",
         "string_h": "\n#include <string.h>\n" if inputs else "",
         "data": "\n\n".join(step.data for step in steps),
         "calls": "\n".join(calls),
         "selftest": _selftest(model, inputs, values),
     }
     return _fill("model.c.in", values | more)
+
+
+def _uses_tensor_kernels(model: Model) -> bool:
+    return any(isinstance(step.params, TENSOR_PARAMS) for step in model.program.steps)
 
 
 def _selftest(model: Model, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:

@@ -10,11 +10,18 @@ from numpy.typing import NDArray
 from engine.errors import UnsupportedError
 from engine.program import DenseParams, Params, Step
 from enginekit.emit.text import array, comment, wrapped
-from enginekit.records import MAX_ARRAY, arrays, c_name, initializer, split
+from enginekit.records import ELEMENTS, MAX_ARRAY, arrays, c_name, initializer, split
 
 #: What a kernel reads and writes, where it is not int8.
-_X_TYPES = {"quantize_f32_s8": "float"}
-_Y_TYPES = {"dequantize_s8_f32": "float", "argmax_s8": "int32_t"}
+_X_TYPES = {
+    **dict.fromkeys(("quantize_f32_s8", "quantize_f32_u8"), "float"),
+    **dict.fromkeys(("requantize_u8_s8", "dequantize_u8_f32"), "uint8_t"),
+}
+_Y_TYPES = {
+    **dict.fromkeys(("dequantize_s8_f32", "dequantize_u8_f32"), "float"),
+    **dict.fromkeys(("requantize_s8_u8", "quantize_f32_u8"), "uint8_t"),
+    "argmax_s8": "int32_t",
+}
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,8 @@ def _data(part: _Part, prefix: str, step: Step) -> str:
             lines.append(_array(f"{prefix}{kind}{part.suffix}", f"{values.dtype.name}_t", texts, step))
     for kind, records in arrays(part.params):
         pointers[kind] = f"{prefix}{kind}{part.suffix}"
-        if kind == "rescale":
-            texts = [initializer(record, {}) for record in records]
-            lines.append(_array(pointers[kind], "eng_rescale", texts, step))
-        else:
-            lines.append(_array(pointers[kind], "int32_t", [str(value) for value in records], step))
+        texts = [initializer(item, {}) if kind == "rescale" else str(item) for item in records]
+        lines.append(_array(pointers[kind], ELEMENTS[kind][1], texts, step))
     record = initializer(part.params, pointers)
     lines.append(f"static const {c_name(type(part.params))} {prefix}params{part.suffix} =\n    {record};")
     return "\n".join(lines)
@@ -103,7 +107,11 @@ def _array(name: str, c_type: str, texts: list[str], step: Step) -> str:
 def _call(step: Step, part: _Part, prefix: str) -> str:
     x_type, y_type = _X_TYPES.get(step.kernel, "int8_t"), _Y_TYPES.get(step.kernel, "int8_t")
     arguments = [f"&{prefix}_params{part.suffix}", f"(const {x_type} *)(arena + {step.x_offset}u)"]
-    if part.w is not None:
+    if part.w is not None and part.bias is None:  # a constant second input
+        arguments.append(f"{prefix}_w{part.suffix}")
+    elif step.x2 is not None:
+        arguments.append(f"(const int8_t *)(arena + {step.x2_offset}u)")
+    elif part.w is not None:
         arguments += [f"{prefix}_w{part.suffix}", f"{prefix}_bias{part.suffix}"]
     arguments.append(f"({y_type} *)(arena + {part.y_offset}u)")
     if step.scratch_size:

@@ -187,6 +187,7 @@ def _hole(program: Program, index: int, size: int) -> int:
     """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
     step = program.steps[index]
     wanted = [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[index:]]
+    wanted += [(s.x2_offset, s.x2_offset + s.x2_size) for s in program.steps[index:]]
     outputs = [(offset, offset + 1) for offset in program.output_offsets]
     written = [(s.y_offset, s.y_offset + s.y_size) for s in program.steps[:index]]
     written += [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[: index + 1]]

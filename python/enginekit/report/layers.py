@@ -71,6 +71,8 @@ def arena_blocks(program: Program, graph: Graph, costs: Plan) -> tuple[list[char
         blocks.append(charts.Block(_label(graph, index), offset, size, 0, 0))
     for column, step in enumerate(program.steps, start=1):
         _extend(blocks, step.x_offset, column)
+        if step.x2 is not None:
+            _extend(blocks, step.x2_offset, column)
         blocks.append(charts.Block(_label(graph, step.y), step.y_offset, step.y_size, column, column))
     for offset in program.output_offsets:
         _extend(blocks, offset, len(columns) - 1)
