@@ -21,6 +21,11 @@ static inline eng_vec vec_load(const void *p)
     return _mm256_load_si256(p);
 }
 
+static inline eng_vec vec_load_any(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
 static inline eng_vec vec_zero(void)
 {
     return _mm256_setzero_si256();
@@ -66,6 +71,21 @@ static inline eng_vec vec_requant_double(eng_vec acc, const int32_t *lane)
     const __m256i twice = _mm256_srav_epi32(lower, _mm256_sub_epi32(right, one));
     const __m256i rounded = _mm256_add_epi32(_mm256_srai_epi32(twice, 1), _mm256_and_si256(twice, one));
     return _mm256_blendv_epi8(rounded, high, _mm256_cmpeq_epi32(right, _mm256_setzero_si256()));
+}
+
+/* Sums so small that twice a product fits 64 bits and a rounding addend 32: the upper half of a product is the rounded one. */
+static inline eng_vec vec_requant_tame(eng_vec acc, const int32_t *lane)
+{
+    const __m256i mult = vec_load(lane + ENG_LANES), right = vec_load(lane + 3 * ENG_LANES);
+    const __m256i half = vec_load(lane + 4 * ENG_LANES), one_half = _mm256_set1_epi64x(INT64_C(1) << 31);
+    const __m256i a = _mm256_sllv_epi32(acc, vec_load(lane + 2 * ENG_LANES));
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, mult), one_half);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(mult, 32)), one_half);
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    /* Ties of negative numbers go down, unless there is nothing to divide. */
+    const __m256i divides = _mm256_cmpgt_epi32(right, _mm256_setzero_si256());
+    const __m256i lower = _mm256_and_si256(divides, _mm256_srai_epi32(high, 31));
+    return _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(high, half), lower), right);
 }
 
 /* floor((product + 2^(s-1)) / 2^s) of 64 bits, one less before if negative; s = shift in [1, 62]. Shifted as unsigned with
@@ -117,9 +137,24 @@ static void fill_codes(code_t *image, size_t n, int16_t code)
     }
 }
 
+static void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        const __m128i a = _mm_loadu_si128((const void *)(rows[0] + i)), b = _mm_loadu_si128((const void *)(rows[1] + i));
+        __m128i *const to = (void *)(mixed + i * ENG_X86_STEP);
+        _mm_store_si128(to, _mm_unpacklo_epi16(a, b));
+        _mm_store_si128(to + 1, _mm_unpackhi_epi16(a, b));
+    }
+}
+
 #include "products_run.h"
 
 void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_products(l, packed, arena, scratch);
+}
+
+void eng_avx2_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_depthwise(l, packed, arena, scratch);
 }

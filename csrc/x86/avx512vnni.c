@@ -21,6 +21,11 @@ static inline eng_vec vec_load(const void *p)
     return _mm512_load_si512(p);
 }
 
+static inline eng_vec vec_load_any(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
 static inline eng_vec vec_zero(void)
 {
     return _mm512_setzero_si512();
@@ -77,6 +82,21 @@ static inline eng_vec vec_requant_double(eng_vec acc, const int32_t *lane)
     return _mm512_mask_mov_epi32(rounded, _mm512_testn_epi32_mask(right, right), high);
 }
 
+/* Sums so small that twice a product fits 64 bits and a rounding addend 32: the upper half of a product is the rounded one. */
+static inline eng_vec vec_requant_tame(eng_vec acc, const int32_t *lane)
+{
+    const __m512i mult = vec_load(lane + ENG_LANES), right = vec_load(lane + 3 * ENG_LANES);
+    const __m512i half = vec_load(lane + 4 * ENG_LANES), one_half = _mm512_set1_epi64(INT64_C(1) << 31);
+    const __m512i a = _mm512_sllv_epi32(acc, vec_load(lane + 2 * ENG_LANES));
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, mult), one_half);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(mult, 32)), one_half);
+    const __m512i high = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd);
+    /* Ties of negative numbers go down, unless there is nothing to divide. */
+    const __m512i raised = _mm512_add_epi32(high, half);
+    const __mmask16 divides = _mm512_test_epi32_mask(right, right);
+    return _mm512_srav_epi32(_mm512_mask_add_epi32(raised, divides, raised, _mm512_srai_epi32(high, 31)), right);
+}
+
 /* floor((product + 2^(s-1)) / 2^s) of 64 bits, one less before if negative; s = shift in [1, 62]. */
 static inline __m512i rescaled(__m512i acc, __m512i mult, __m512i shift)
 {
@@ -119,9 +139,29 @@ static void fill_codes(code_t *image, size_t n, int16_t code)
     __builtin_memset(image, code, n);
 }
 
+static void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        const __m128i a = _mm_loadu_si128((const void *)(rows[0] + i)), b = _mm_loadu_si128((const void *)(rows[1] + i));
+        const __m128i c = _mm_loadu_si128((const void *)(rows[2] + i)), d = _mm_loadu_si128((const void *)(rows[3] + i));
+        const __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+        const __m128i ab_high = _mm_unpackhi_epi8(a, b), cd_high = _mm_unpackhi_epi8(c, d);
+        __m128i *const to = (void *)(mixed + i * ENG_X86_STEP);
+        _mm_store_si128(to, _mm_unpacklo_epi16(ab, cd));
+        _mm_store_si128(to + 1, _mm_unpackhi_epi16(ab, cd));
+        _mm_store_si128(to + 2, _mm_unpacklo_epi16(ab_high, cd_high));
+        _mm_store_si128(to + 3, _mm_unpackhi_epi16(ab_high, cd_high));
+    }
+}
+
 #include "products_run.h"
 
 void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_products(l, packed, arena, scratch);
+}
+
+void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_depthwise(l, packed, arena, scratch);
 }

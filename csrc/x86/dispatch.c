@@ -59,13 +59,13 @@ bool eng_isa_available(eng_isa isa)
 /* What an instruction set has. */
 typedef struct {
     eng_x86_format format;
-    eng_prepared_run products;
+    eng_prepared_run products, depthwise;
 } twins;
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 0}, eng_avx2_products};
-    static const twins avx512vnni = {{16, 1, 128}, eng_avx512vnni_products};
+    static const twins avx2 = {{8, 2, 0}, eng_avx2_products, eng_avx2_depthwise};
+    static const twins avx512vnni = {{16, 1, 128}, eng_avx512vnni_products, eng_avx512vnni_depthwise};
     return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
 }
 
@@ -78,19 +78,31 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
     eng_prepared prepared = {run_portable, 0, 0};
     const twins *t = twins_of(isa);
-    eng_x86_products products;
-    if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
-        prepared.run = t->products;
-        prepared.packed_size = products.size;
-        prepared.scratch_size = products.scratch;
+    eng_x86_products p;
+    if (t == NULL) {
+        return prepared;
     }
+    if (is_products(l) && eng_x86_products_plan(&t->format, l, &p)) {
+        prepared.run = t->products;
+    } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &p)) {
+        prepared.run = t->depthwise;
+    } else {
+        return prepared;
+    }
+    prepared.packed_size = p.size;
+    prepared.scratch_size = p.scratch;
     return prepared;
 }
 
 void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
 {
-    if (eng_prepare(isa, l).packed_size != 0) {
+    if (eng_prepare(isa, l).packed_size == 0) {
+        return;
+    }
+    if (is_products(l)) {
         eng_x86_products_pack(&twins_of(isa)->format, l, packed);
+    } else {
+        eng_x86_depthwise_pack(&twins_of(isa)->format, l, packed);
     }
 }
 

@@ -5,6 +5,9 @@
  *   vec_step(p)                                       the four bytes at p in every lane
  *   vec_dot(acc, x, w)                                acc + products of a step's codes and weights, modulo 2^32
  *   vec_requant_double(acc, lane), vec_requant_single the rules of eng/quant.h before the zero point; lane as in products.h
+ *   vec_requant_tame                                  double rounding as eng_x86_products.tame says
+ *   vec_load_any(p)                                   as vec_load, from any address
+ *   mix_rows(rows, n, mixed)                          step i of n: code i of every row in rows; reads up to 16 codes more
  *   vec_store_codes(v, output, count, y)              clamps to codes, writes the first count
  *   copy_codes(x, n, image), fill_codes(image, n, c)  int8 codes to the image's, and one code many times
  *   code_t                                            a code of the image
@@ -46,7 +49,7 @@ ENG_INLINE void sum_points(const chunk *c, const uint32_t *position, uint32_t po
         at[i] = c->image + position[i];
 #pragma GCC unroll 4
         for (uint32_t b = 0; b < blocks; ++b) {
-            acc->v[i * blocks + b] = vec_load(c->lane + (size_t)b * 4 * ENG_LANES);
+            acc->v[i * blocks + b] = vec_load(c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES);
         }
     }
     for (uint32_t s = 0; s < c->p->segments; ++s) {
@@ -78,7 +81,7 @@ ENG_INLINE void sum_one(const chunk *c, const uint32_t *position, uint32_t split
     const uint32_t run = c->p->run;
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < splits * blocks; ++i) {
-        acc->v[i] = i < blocks ? vec_load(c->lane + (size_t)i * 4 * ENG_LANES) : vec_zero();
+        acc->v[i] = i < blocks ? vec_load(c->lane + (size_t)i * ENG_X86_LANE * ENG_LANES) : vec_zero();
     }
     for (uint32_t s = 0; s < c->p->segments; ++s) {
         const uint8_t *at = c->image + *position + c->segment[s];
@@ -111,14 +114,22 @@ ENG_INLINE void sum_one(const chunk *c, const uint32_t *position, uint32_t split
     }
 }
 
+ENG_INLINE eng_vec requantized(const eng_x86_products *p, eng_vec acc, const int32_t *lane, bool single)
+{
+    if (single) {
+        return vec_requant_single(acc, lane);
+    }
+    return p->tame ? vec_requant_tame(acc, lane) : vec_requant_double(acc, lane);
+}
+
 ENG_INLINE void store_output(const chunk *c, size_t output, const eng_vec *acc, uint32_t blocks, bool single)
 {
     int8_t *const y = c->y + output * c->p->out;
 #pragma GCC unroll 4
     for (uint32_t b = 0; b < blocks; ++b) {
-        const int32_t *const lane = c->lane + (size_t)b * 4 * ENG_LANES;
+        const int32_t *const lane = c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES;
         const uint32_t left = c->count - b * ENG_LANES;
-        const eng_vec v = single ? vec_requant_single(acc[b], lane) : vec_requant_double(acc[b], lane);
+        const eng_vec v = requantized(c->p, acc[b], lane, single);
         vec_store_codes(v, &c->p->y, left < ENG_LANES ? left : ENG_LANES, y + (size_t)b * ENG_LANES);
     }
 }
@@ -270,10 +281,113 @@ static void run_products(const eng_layer *l, const void *packed, uint8_t *arena,
                          .image = scratch,
                          .segment = segment,
                          .w = base + p->w + (size_t)first * p->segments * p->run * VECTOR,
-                         .lane = (const int32_t *)lanes + (size_t)first * 4 * ENG_LANES,
+                         .lane = (const int32_t *)lanes + (size_t)first * ENG_X86_LANE * ENG_LANES,
                          .y = (int8_t *)y + (size_t)first * ENG_LANES,
                          .count = p->out - first * ENG_LANES};
         run_chunk(&c, position, blocks);
+    }
+}
+
+/* One block of channels of one output row. Distances in bytes. */
+typedef struct {
+    const eng_x86_products *p;
+    const uint8_t *mixed;
+    const uint8_t *w;
+    const int32_t *lane;
+    int8_t *y;
+    size_t group, step, tap; /* between groups, positions and kernel columns of the mixed rows */
+    size_t y_step;
+    uint32_t positions;
+    uint32_t count, last_count; /* codes of a position, and of the last one */
+} strip;
+
+/* `points` positions from `from` on. */
+ENG_INLINE void strip_points(const strip *s, uint32_t from, uint32_t points)
+{
+    const uint8_t *w = s->w;
+    eng_vec acc[MOST_POINTS];
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < points; ++i) {
+        acc[i] = vec_load(s->lane);
+    }
+    for (uint32_t g = 0; g < s->p->groups; ++g) {
+        const uint8_t *at = s->mixed + g * s->group + from * s->step;
+        for (uint32_t j = 0; j < s->p->columns; ++j) {
+            const eng_vec wj = vec_load(w);
+#pragma GCC unroll 8
+            for (uint32_t i = 0; i < points; ++i) {
+                acc[i] = vec_dot(acc[i], vec_load_any(at + i * s->step), wj);
+            }
+            at += s->tap;
+            w += VECTOR;
+        }
+    }
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < points; ++i) {
+        const uint32_t count = from + i + 1 < s->positions ? s->count : s->last_count;
+        vec_store_codes(requantized(s->p, acc[i], s->lane, false), &s->p->y, count, s->y + (from + i) * s->y_step);
+    }
+}
+
+static void run_strip(const strip *s)
+{
+    uint32_t from = 0;
+    for (; from + MOST_POINTS <= s->positions; from += MOST_POINTS) {
+        strip_points(s, from, MOST_POINTS);
+    }
+    for (; from + 2 <= s->positions; from += 2) {
+        strip_points(s, from, 2);
+    }
+    if (from < s->positions) {
+        strip_points(s, from, 1);
+    }
+}
+
+/* Rows of the copy from `image` on, mixed; rows beyond the kernel have zero weights, so that any will do. */
+static void mix_groups(const eng_x86_products *p, const code_t *image, size_t group, uint32_t kernel_h, uint8_t *mixed)
+{
+    enum { STEP = ENG_X86_STEP / sizeof(code_t) };
+    for (uint32_t g = 0; g < p->groups; ++g) {
+        const code_t *rows[STEP];
+        for (uint32_t e = 0; e < STEP; ++e) {
+            const uint32_t row = g * STEP + e;
+            rows[e] = image + (row < kernel_h ? row : 0) * p->kernel_row;
+        }
+        mix_rows(rows, p->image_row, mixed + g * group);
+    }
+}
+
+static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_x86_products *const p = packed;
+    const uint8_t *const base = packed;
+    const void *const x = arena + l->x, *const lanes = base + p->lane;
+    void *const image = scratch, *const y = arena + l->y;
+    uint8_t *const mixed = scratch + p->mixed;
+    const uint32_t codes = p->out * p->repeats;
+    const uint32_t positions = (p->row_codes + codes - 1) / codes;
+    const size_t group = (p->scratch - p->mixed) / p->groups;
+    make_image(p, x, image);
+    for (uint32_t r = 0; r < p->rows; ++r) {
+        mix_groups(p, (const code_t *)image + r * p->row_step, group,
+                   ((const eng_conv2d_s8_params *)l->params)->window.kernel_h, mixed);
+        for (uint32_t b = 0; b < p->blocks; ++b) {
+            const uint32_t first = b * ENG_LANES, left = codes - first;
+            const uint32_t count = left < ENG_LANES ? left : ENG_LANES;
+            const strip s = {.p = p,
+                             .mixed = mixed + (size_t)first * ENG_X86_STEP,
+                             .w = base + p->w + (size_t)b * p->segments * VECTOR,
+                             .lane = (const int32_t *)lanes + (size_t)b * ENG_X86_LANE * ENG_LANES,
+                             .y = (int8_t *)y + (size_t)r * p->row_codes + first,
+                             .group = group,
+                             .step = p->column_step * ENG_X86_STEP,
+                             .tap = p->kernel_column * ENG_X86_STEP,
+                             .y_step = codes,
+                             .positions = positions,
+                             .count = count,
+                             .last_count = p->repeats == 1 ? count : p->row_codes - (positions - 1) * codes};
+            run_strip(&s);
+        }
     }
 }
 

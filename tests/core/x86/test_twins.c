@@ -133,6 +133,12 @@ static sizes random_params(uint8_t op, params *p)
     case ENG_OP_CONV2D_S8:
         s = random_conv(&p->conv);
         break;
+    case ENG_OP_DEPTHWISE_CONV2D_S8:
+        (void)random_conv(&p->conv);
+        p->conv.in_c = (uint16_t)(eng_rng_below(&rng, 8) || p->conv.out_c % 2 ? p->conv.out_c : p->conv.out_c / 2);
+        s.w = (size_t)p->conv.window.kernel_h * p->conv.window.kernel_w * p->conv.out_c;
+        s.bias = p->conv.out_c;
+        break;
     case ENG_OP_CONV2D_MAX_POOL2D_S8:
         s = random_conv(&p->conv_pool.conv);
         p->conv_pool.pool = window(p->conv_pool.conv.window.out_h, p->conv_pool.conv.window.out_w);
@@ -238,8 +244,9 @@ static int one_case(eng_isa isa, uint8_t op)
 
 static int all_cases(eng_isa isa, uint32_t seed, uint32_t count)
 {
-    static const uint8_t ops[] = {ENG_OP_DENSE_S8,      ENG_OP_CONV2D_S8,         ENG_OP_CONV2D_MAX_POOL2D_S8,
-                                  ENG_OP_MAX_POOL2D_S8, ENG_OP_AVERAGE_POOL2D_S8, ENG_OP_REQUANTIZE_S8};
+    static const uint8_t ops[] = {ENG_OP_DENSE_S8,           ENG_OP_CONV2D_S8,         ENG_OP_CONV2D_MAX_POOL2D_S8,
+                                  ENG_OP_MAX_POOL2D_S8,      ENG_OP_AVERAGE_POOL2D_S8, ENG_OP_REQUANTIZE_S8,
+                                  ENG_OP_DEPTHWISE_CONV2D_S8};
     for (size_t i = 0; i < sizeof ops; ++i) {
         uint32_t done = 0;
         for (uint32_t n = 0; n < count; ++n) {
