@@ -159,7 +159,7 @@ def add_s8(params, x, x2, *, out=None):
     Parameters
     ----------
     params : AddParams
-        From :func:`engine.rescale.add_params`.
+        Records from :func:`engine.rescale.add_rescales`.
     x : int8[params.x.size]
     x2 : int8[params.x2.size]
     out : int8[count], optional
@@ -186,7 +186,7 @@ def sub_s8(params, x, x2, *, out=None):
     Parameters
     ----------
     params : AddParams
-        From :func:`engine.rescale.add_params`.
+        Records from :func:`engine.rescale.add_rescales`.
     x : int8[params.x.size]
     x2 : int8[params.x2.size]
     out : int8[count], optional
@@ -213,7 +213,7 @@ def mul_s8(params, x, x2, *, out=None):
     Parameters
     ----------
     params : MulParams
-        From :func:`engine.rescale.mul_params`.
+        Record from :func:`engine.rescale.mul_rescale`.
     x : int8[params.x.size]
     x2 : int8[params.x2.size]
     out : int8[count], optional
@@ -256,7 +256,7 @@ def mean_s8(params, x, *, out=None):
     Parameters
     ----------
     params : MeanParams
-        From :func:`engine.rescale.mean_params`.
+        Record and divisor from :func:`engine.rescale.mean_rescale`.
     x : int8[pixels, channels]
     out : int8[channels], optional
         Must not overlap `x`.

@@ -19,10 +19,14 @@ from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
 
 from engine.graph import (
     Activation,
+    ConcatenationOptions,
     Conv2DOptions,
     DenseOptions,
+    ElementwiseOptions,
     Graph,
     Layer,
+    LeakyReluOptions,
+    MeanOptions,
     NoOptions,
     Padding,
     Pool2DOptions,
@@ -43,6 +47,18 @@ BUILTIN = {
     "quantize": "QUANTIZE",
     "dequantize": "DEQUANTIZE",
     "argmax": "ARG_MAX",
+    "depthwise_conv2d": "DEPTHWISE_CONV_2D",
+    "add": "ADD",
+    "sub": "SUB",
+    "mul": "MUL",
+    "mean": "MEAN",
+    "concatenation": "CONCATENATION",
+    "pad": "PAD",
+    "padv2": "PADV2",
+    "logistic": "LOGISTIC",
+    "tanh": "TANH",
+    "leaky_relu": "LEAKY_RELU",
+    "hard_swish": "HARD_SWISH",
 }
 #: Version that TensorFlow Lite's converter writes for int8 (FULLY_CONNECTED: 12 with scales per channel).
 VERSION = {
@@ -54,7 +70,20 @@ VERSION = {
     "quantize": 2,
     "dequantize": 2,
     "argmax": 2,
+    "depthwise_conv2d": 3,
+    "add": 2,
+    "sub": 2,
+    "mul": 2,
+    "mean": 2,
+    "concatenation": 2,
+    "pad": 2,
+    "padv2": 2,
+    "logistic": 2,
+    "tanh": 2,
+    "leaky_relu": 2,
 }
+#: Elementwise operators: the options' table in the schema.
+ELEMENTWISE = {"add": schema.AddOptionsT, "sub": schema.SubOptionsT, "mul": schema.MulOptionsT}
 ACTIVATION = {
     Activation.NONE: schema.ActivationFunctionType.NONE,
     Activation.RELU: schema.ActivationFunctionType.RELU,
@@ -87,10 +116,11 @@ def tensor(
 
 
 def single(op: str, tensors: Sequence[Tensor], options: object = NoOptions()) -> Graph:
-    """Make a graph of one operator: the first tensor goes in, the last comes out, those between are constants."""
+    """Make a graph of one operator: the last tensor comes out; of the others, those without data go in."""
     last = len(tensors) - 1
     layer = Layer(op, op, tuple(range(last)), (last,), options)  # type: ignore[arg-type]
-    return Graph(op, tuple(tensors), (layer,), (0,), (last,))
+    inputs = tuple(i for i, t in enumerate(tensors[:last]) if t.data is None)
+    return Graph(op, tuple(tensors), (layer,), inputs, (last,))
 
 
 def _quantization(t: Tensor) -> schema.QuantizationParametersT | None:
@@ -103,8 +133,41 @@ def _quantization(t: Tensor) -> schema.QuantizationParametersT | None:
     return q
 
 
-def _options(layer: Layer) -> tuple[int, object]:
+def _depthwise_options(o: Conv2DOptions, weights: Tensor, x: Tensor) -> tuple[int, object]:
+    d = schema.DepthwiseConv2DOptionsT()
+    d.padding, d.strideH, d.strideW = PADDING[o.padding], o.stride_h, o.stride_w
+    d.dilationHFactor, d.dilationWFactor = o.dilation_h, o.dilation_w
+    d.fusedActivationFunction, d.depthMultiplier = ACTIVATION[o.activation], weights.shape[3] // x.shape[3]
+    return schema.BuiltinOptions.DepthwiseConv2DOptions, d
+
+
+def _join_options(layer: Layer) -> tuple[int, object] | None:
     o = layer.options
+    if isinstance(o, ElementwiseOptions):
+        e = ELEMENTWISE[layer.op]()
+        e.fusedActivationFunction = ACTIVATION[o.activation]
+        return getattr(schema.BuiltinOptions, type(e).__name__[:-1]), e
+    if isinstance(o, ConcatenationOptions):
+        c = schema.ConcatenationOptionsT()
+        c.axis, c.fusedActivationFunction = o.axis, ACTIVATION[o.activation]
+        return schema.BuiltinOptions.ConcatenationOptions, c
+    if isinstance(o, MeanOptions):
+        m = schema.ReducerOptionsT()
+        m.keepDims = o.keep_dims
+        return schema.BuiltinOptions.ReducerOptions, m
+    if isinstance(o, LeakyReluOptions):
+        r = schema.LeakyReluOptionsT()
+        r.alpha = o.alpha
+        return schema.BuiltinOptions.LeakyReluOptions, r
+    return None
+
+
+def _options(layer: Layer, graph: Graph) -> tuple[int, object]:
+    o = layer.options
+    if layer.op == "depthwise_conv2d" and isinstance(o, Conv2DOptions):
+        return _depthwise_options(o, graph.tensors[layer.inputs[1]], graph.tensors[layer.inputs[0]])
+    if (join := _join_options(layer)) is not None:
+        return join
     if isinstance(o, DenseOptions):
         d = schema.FullyConnectedOptionsT()
         d.fusedActivationFunction, d.keepNumDims = ACTIVATION[o.activation], o.keep_num_dims
@@ -164,7 +227,7 @@ def to_tflite(graph: Graph) -> bytes:
         operator = schema.OperatorT()
         operator.opcodeIndex = index
         operator.inputs, operator.outputs = np.asarray(layer.inputs, np.int32), np.asarray(layer.outputs, np.int32)
-        operator.builtinOptionsType, operator.builtinOptions = _options(layer)
+        operator.builtinOptionsType, operator.builtinOptions = _options(layer, graph)
         subgraph.operators.append(operator)
     subgraph.inputs, subgraph.outputs = np.asarray(graph.inputs, np.int32), np.asarray(graph.outputs, np.int32)
     model.subgraphs = [subgraph]
@@ -183,14 +246,17 @@ class Judge:
         content = model if isinstance(model, bytes) else to_tflite(model)
         self._interpreter = Interpreter(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
         self._interpreter.allocate_tensors()
-        self._x = self._interpreter.get_input_details()[0]
+        self._inputs = self._interpreter.get_input_details()
+        self._x = self._inputs[0]
         self._y = self._interpreter.get_output_details()[0]
 
-    def run(self, x: NDArray) -> NDArray:
-        """Outputs of the model for the batch `x` of shape [N, ...], concatenated."""
+    def run(self, x: NDArray, *others: NDArray) -> NDArray:
+        """Outputs of the model for the batch `x` of shape [N, ...], and as many of its other inputs, concatenated."""
         out = []
-        for part in x.reshape(-1, *self._x["shape"]):
-            self._interpreter.set_tensor(self._x["index"], part)
+        batches = [a.reshape(-1, *t["shape"]) for a, t in zip((x, *others), self._inputs, strict=True)]
+        for parts in zip(*batches, strict=True):
+            for part, t in zip(parts, self._inputs, strict=True):
+                self._interpreter.set_tensor(t["index"], part)
             self._interpreter.invoke()
             out.append(self._interpreter.get_tensor(self._y["index"]))
         return np.concatenate(out) if out[0].ndim else np.asarray(out)

@@ -11,6 +11,7 @@ import pytest
 import reference
 from ai_edge_litert.interpreter import Interpreter as LiteRT
 from ai_edge_litert.interpreter import OpResolverType as LiteRTResolver
+from judged import ACTIVATIONS, EVERYTHING, SEED, ZEROS, assert_equal, awkward_scales, output_scale, random_scale, weight_scales
 from kernel_cases import CHANNELS, GEOMETRIES
 from tflite_builder import Judge, single, tensor, to_tflite
 
@@ -34,37 +35,6 @@ from engine.rescale import (
     requantize_rescale,
     softmax_params,
 )
-
-SEED = 4809
-ZEROS = (-128, 127, 0, -3, 57)
-ACTIVATIONS = tuple(Activation)
-EVERYTHING = np.arange(-128, 128).astype(np.int8)
-
-
-def assert_equal(want: np.ndarray, got: np.ndarray, what: str) -> None:
-    assert got.size == want.size, what
-    bad = np.flatnonzero(got.ravel() != want.ravel())
-    if bad.size:
-        i = bad[0]
-        raise AssertionError(
-            f"{what} seed={SEED}: {bad.size} of {want.size} differ; index {i}: got {got.flat[i]}, want {want.flat[i]}"
-        )
-
-
-def random_scale(rng: np.random.Generator) -> np.float32:
-    return np.float32(2.0 ** rng.uniform(-10, 0))
-
-
-def weight_scales(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Ordinary ones, now and then a dead channel behind the first."""
-    dead = (rng.random(count) < 0.1) & (np.arange(count) > 0)
-    return np.where(dead, 2e-11, 2.0 ** rng.uniform(-10, -2, count)).astype(np.float32)
-
-
-def output_scale(rng: np.random.Generator, turn: int, sx: np.float32, sw: np.ndarray, terms: int) -> np.float32:
-    """Mostly one that spreads outputs over int8; sometimes so small that ratios exceed 1, or so large that nothing is left."""
-    spread = float(sx) * float(sw.max()) * 60.0 * terms**0.5
-    return np.float32(spread * 2.0 ** (rng.uniform(-1, 2) if turn % 4 else (-9.0, -14.0, 25.0)[turn // 4 % 3]))
 
 
 def bound(w: np.ndarray, bias: np.ndarray) -> int:
@@ -235,14 +205,6 @@ def test_pools(op):
         x = rng.integers(-128, 128, (4, *size, channels)).astype(np.int8)
         got = np.stack([getattr(kernels, f"{op}_s8")(p, image) for image in x])
         assert_equal(Judge(single(op, ends, options)).run(x), got, f"{op} {p} {activation}")
-
-
-def awkward_scales(rng: np.random.Generator, turn: int) -> tuple[np.float32, np.float32]:
-    """Pairs whose ratio puts some code within a few float32 steps of a tie, where the multiplier's last bits decide."""
-    sx = random_scale(rng)
-    if turn % 3 == 0:
-        return sx, np.float32(sx * 2.0 ** rng.uniform(-6, 6))
-    return sx, np.float32(float(sx) * int(rng.integers(1, 256)) / (int(rng.integers(0, 120)) + 0.5))
 
 
 @pytest.mark.parametrize("op", ["quantize", "relu", "relu6", "relu_n1_to_1"])
