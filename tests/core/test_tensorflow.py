@@ -16,6 +16,7 @@ from kernel_cases import CHANNELS, GEOMETRIES
 from tflite_builder import Judge, single, tensor, to_tflite
 
 from engine import kernels
+from engine.errors import QuantError
 from engine.graph import Activation, Conv2DOptions, DenseOptions, Graph, NoOptions, Padding, Pool2DOptions, SoftmaxOptions
 from engine.program import (
     ArgmaxParams,
@@ -128,6 +129,50 @@ def test_dense_rescale_has_the_steps_of_the_reference():
         scaled = acc * float(scale)
         want = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)
         assert_equal(want.astype(np.int32), kernels.rescale_single(acc, r), f"ratio {scale!r} {r}")
+
+
+def dense_scales(rng: np.random.Generator, reach: int) -> tuple[np.float32, np.float32, np.float32]:
+    """Scales with which accumulators below 2**reach give all codes."""
+    sx, sw = random_scale(rng), random_scale(rng)
+    return sx, sw, np.float32(float(sx) * float(sw) * 2.0 ** (reach - 8 + rng.uniform(-1, 0)))
+
+
+def test_dense_rescale_is_exact_or_refuses():
+    """Up to 2**20 always exact here; at 2**26 often impossible, and then said, never approximated."""
+    rng, refused = np.random.default_rng(SEED), 0
+    for reach in (20, 26):
+        for _ in range(150):
+            sx, sw, sy = dense_scales(rng, reach)
+            if impossible(sx, sw, sy):
+                assert reach > 20, f"{sx!r} {sw!r} {sy!r}"
+                refused += 1
+                continue
+            (r,) = dense_rescale(sx, [sw], sy, 2**31 - 1)
+            ratio = float(sx) * float(sw) / float(sy)
+            steps = np.ceil((np.arange(255) + 0.5) / ratio).astype(np.int64)
+            acc = np.concatenate([s * (steps + d) for s in (1, -1) for d in (-2, -1, 0, 1)]).astype(np.int32)
+            scaled = acc * ratio
+            want = (np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(np.int32)
+            reached = np.abs(want) <= 255
+            assert_equal(want[reached], kernels.rescale_single(acc, r)[reached], f"{sx!r} {sw!r} {sy!r} {r}")
+    assert refused > 10
+
+
+def test_dense_rescale_takes_a_bound_for_each_output():
+    rng = np.random.default_rng(SEED)
+    sx, sw, sy = next(s for s in iter(lambda: dense_scales(rng, 27), None) if impossible(*s))
+    records = dense_rescale(sx, [sw, sw], sy, [1000, 2000], 127)
+    assert records[0] == records[1]
+    with pytest.raises(QuantError, match="up to 2147483647 as the reference does"):
+        dense_rescale(sx, [sw, sw], sy, [1000, 2**31 - 1])
+
+
+def impossible(sx: np.float32, sw: np.float32, sy: np.float32) -> bool:
+    try:
+        dense_rescale(sx, [sw], sy, 2**31 - 1)
+    except QuantError:
+        return True
+    return False
 
 
 def conv_model(turn: int, rng: np.random.Generator) -> tuple[str, Graph, Conv2DParams, np.ndarray, np.ndarray, np.ndarray]:
