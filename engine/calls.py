@@ -397,9 +397,9 @@ def _mean(lowering: Lowering, layer: Layer) -> Call:
     x, y = _ends(lowering, layer)
     assert isinstance(layer.options, MeanOptions)
     pixels = x.shape[1] * x.shape[2]
-    rescale, divisor = mean_rescale(_scale(x), _scale(y), pixels, keep_dims=layer.options.keep_dims)
+    rescale = mean_rescale(_scale(x), _scale(y), pixels)
     output = OutputS8(y.zero_point, *INT8_RANGE)
-    return _call("mean_s8", layer, MeanParams(pixels, x.shape[3], x.zero_point, divisor, rescale, output))
+    return _call("mean_s8", layer, MeanParams(pixels, x.shape[3], x.zero_point, 1, rescale, output))
 
 
 def _concatenation(lowering: Lowering, layer: Layer) -> list[Call]:

@@ -256,7 +256,7 @@ def mean_s8(params, x, *, out=None):
     Parameters
     ----------
     params : MeanParams
-        Record and divisor from :func:`engine.rescale.mean_rescale`.
+        Record from :func:`engine.rescale.mean_rescale`, with divisor 1.
     x : int8[pixels, channels]
     out : int8[channels], optional
         Must not overlap `x`.

@@ -209,26 +209,22 @@ def mul_rescale(scale_x: float, scale_x2: float, scale_y: float) -> Rescale:
         return fixed_point(float(np.float32(x) * np.float32(x2) / np.float32(y)))
 
 
-def mean_rescale(scale_x: float, scale_y: float, count: int, *, keep_dims: bool) -> tuple[Rescale, int]:
-    """Rescale record and divisor of MEAN over the pixels of an image.
+def mean_rescale(scale_x: float, scale_y: float, count: int) -> Rescale:
+    """Rescale record of MEAN over `count` pixels, with the division in the multiplier, which loses up to one of its bits.
 
-    The reference has two rules: with dimensions kept it rescales the sum and then divides; otherwise the division is part
-    of the multiplier, which loses up to one of its bits.
+    TensorFlow 2.21's reference has this one rule, whether dimensions are kept or not. Earlier releases rescaled the sum and
+    then divided where they were kept.
 
     Examples
     --------
-    >>> mean_rescale(1.0, 1.0, 3, keep_dims=True)
-    (Rescale(mult=1073741824, left=1, right=0), 3)
-    >>> mean_rescale(1.0, 1.0, 3, keep_dims=False)
-    (Rescale(mult=715827882, left=0, right=0), 1)
+    >>> mean_rescale(1.0, 1.0, 3)
+    Rescale(mult=715827882, left=0, right=0)
     """
     ratio = fixed_point(_positive("input", scale_x) / _positive("output", scale_y))
-    if keep_dims:
-        return ratio, count
     exponent = ratio.left - ratio.right
     shift = min(count.bit_length() - 1, 32, 31 + exponent)
     exponent -= shift
-    return Rescale((ratio.mult << shift) // count, max(exponent, 0), max(-exponent, 0)), 1
+    return Rescale((ratio.mult << shift) // count, max(exponent, 0), max(-exponent, 0))
 
 
 def output_range(activation: Activation, scale: float, zero_point: int) -> OutputS8:

@@ -53,8 +53,9 @@ typedef struct {
  * y may be x or x2 if that has the result's size; must not overlap them otherwise. */
 void eng_mul_s8(const eng_mul_s8_params *p, const int8_t *x, const int8_t *x2, int8_t *y);
 
-/* The reference has two rules. `divisor` = pixels: the sum is rescaled by scale_x / scale_y and then divided, rounding half
- * away from zero.  `divisor` = 1: rescale holds the division, with mult in [2^29, 2^31). */
+/* `divisor` = 1: rescale holds the division, with mult in [2^29, 2^31): the reference's rule in TensorFlow 2.21.
+ * `divisor` = pixels: the sum is rescaled by scale_x / scale_y and then divided, rounding half away from zero: the rule of
+ * earlier releases where dimensions are kept. */
 typedef struct {
     uint32_t pixels; /* < 2^23 */
     uint16_t channels;
