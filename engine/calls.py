@@ -246,8 +246,9 @@ def _dense(lowering: Lowering, layer: Layer) -> Call:
     assert isinstance(layer.options, DenseOptions)
     folded = fold_zero_point(w, bias, x.zero_point)
     exact, worst = _proven(w, folded, lowering.range(layer.inputs[0]), 0)
-    rescale = dense_rescale(_scale(x), scale, _scale(y), worst)
     output = output_range(layer.options.activation, _scale(y), y.zero_point)
+    reach = max(output.hi - output.zero, output.zero - output.lo, 0)
+    rescale = dense_rescale(_scale(x), scale, _scale(y), worst, reach)
     params = DenseParams(w.shape[1], w.shape[0], int(scale.size > 1), output, rescale)
     return replace(_call("dense_s8", layer, params), w=w, bias=_frozen(folded), acc_bound=exact, worst=worst)
 
