@@ -105,6 +105,8 @@ setup(
                     cython("engine.kernels", "engine/kernels.pyx"),
                     cython("engine.kernels_encoded", "engine/kernels_encoded.pyx"),
                     cython("engine.kernels_f32", "engine/kernels_f32.pyx"),
+                    cython("engine.kernels_layer_f32", "engine/kernels_layer_f32.pyx"),
+                    cython("engine.kernels_loss_f32", "engine/kernels_loss_f32.pyx"),
                     cython("engine.kernels_update_f32", "engine/kernels_update_f32.pyx"),
                     cython("enginekit.device.frame", "python/enginekit/device/frame.pyx"),
                 )

@@ -10,6 +10,8 @@ import numpy as np
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
+from engine._views cimport optional_f32, read_f32, write_f32
+
 from engine import _arguments as check
 
 
@@ -60,18 +62,6 @@ cdef extern from "eng/update_f32.h" nogil:
     void eng_scale_f32(size_t, float, float *)
 
 
-cdef const float *_in(array) except NULL:
-    cdef const float[::1] view = array.reshape(-1)
-    return &view[0]
-
-
-cdef float *_out(array) except? NULL:
-    if array is None:
-        return NULL
-    cdef float[::1] view = array.reshape(-1)
-    return &view[0]
-
-
 def _changed(function, name, array):
     """An array of any shape, at least one element, that may be written."""
     check.updated(function, name, array, np.float32, getattr(array, "shape", ()))
@@ -111,7 +101,7 @@ def nesterov_f32(dw, w, velocity, *, learning_rate, momentum):
     _check_step(name, dw, w, velocity=velocity)
     cdef eng_sgd_f32_params p
     p.count, p.learning_rate, p.momentum = w.size, _rate(name, learning_rate), _share(name, "momentum", momentum)
-    eng_nesterov_f32(&p, _in(dw), _out(w), _out(velocity))
+    eng_nesterov_f32(&p, read_f32(dw), write_f32(w), write_f32(velocity))
 
 
 def rmsprop_f32(dw, w, v, velocity=None, average=None, *, learning_rate, rho=0.9, momentum=0.0, epsilon=1e-7):
@@ -123,7 +113,7 @@ def rmsprop_f32(dw, w, v, velocity=None, average=None, *, learning_rate, rho=0.9
     p.momentum, p.epsilon = _share(name, "momentum", momentum), _positive(name, "epsilon", epsilon)
     if velocity is None and momentum != 0:
         raise ValueError(f"rmsprop_f32: velocity is None but momentum is {momentum}; expected an array like w")
-    eng_rmsprop_f32(&p, _in(dw), _out(w), _out(v), _out(velocity), _out(average))
+    eng_rmsprop_f32(&p, read_f32(dw), write_f32(w), write_f32(v), optional_f32(velocity), optional_f32(average))
 
 
 def adagrad_f32(dw, w, total, *, learning_rate, epsilon=1e-7):
@@ -132,7 +122,7 @@ def adagrad_f32(dw, w, total, *, learning_rate, epsilon=1e-7):
     _check_step(name, dw, w, total=total)
     cdef eng_adagrad_f32_params p
     p.count, p.learning_rate, p.epsilon = w.size, _rate(name, learning_rate), _positive(name, "epsilon", epsilon)
-    eng_adagrad_f32(&p, _in(dw), _out(w), _out(total))
+    eng_adagrad_f32(&p, read_f32(dw), write_f32(w), write_f32(total))
 
 
 def adadelta_f32(dw, w, v, u, *, learning_rate, rho=0.95, epsilon=1e-7):
@@ -142,7 +132,7 @@ def adadelta_f32(dw, w, v, u, *, learning_rate, rho=0.95, epsilon=1e-7):
     cdef eng_adadelta_f32_params p
     p.count, p.learning_rate, p.rho = w.size, _rate(name, learning_rate), _share(name, "rho", rho)
     p.epsilon = _positive(name, "epsilon", epsilon)
-    eng_adadelta_f32(&p, _in(dw), _out(w), _out(v), _out(u))
+    eng_adadelta_f32(&p, read_f32(dw), write_f32(w), write_f32(v), write_f32(u))
 
 
 cdef eng_adam_f32_params _adam(function, w, learning_rate, beta1, beta2, epsilon) except *:
@@ -157,7 +147,7 @@ def adamax_f32(t, dw, w, m, u, *, learning_rate=0.001, beta1=0.9, beta2=0.999, e
     cdef uint32_t step = check.integer("adamax_f32", "t", t, 1, 2**32 - 1)
     _check_step("adamax_f32", dw, w, m=m, u=u)
     cdef eng_adam_f32_params p = _adam("adamax_f32", w, learning_rate, beta1, beta2, epsilon)
-    eng_adamax_f32(&p, step, _in(dw), _out(w), _out(m), _out(u))
+    eng_adamax_f32(&p, step, read_f32(dw), write_f32(w), write_f32(m), write_f32(u))
 
 
 def nadam_f32(t, dw, w, m, v, *, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-7):
@@ -165,7 +155,7 @@ def nadam_f32(t, dw, w, m, v, *, learning_rate=0.001, beta1=0.9, beta2=0.999, ep
     cdef uint32_t step = check.integer("nadam_f32", "t", t, 1, 2**32 - 2)
     _check_step("nadam_f32", dw, w, m=m, v=v)
     cdef eng_adam_f32_params p = _adam("nadam_f32", w, learning_rate, beta1, beta2, epsilon)
-    eng_nadam_f32(&p, step, _in(dw), _out(w), _out(m), _out(v))
+    eng_nadam_f32(&p, step, read_f32(dw), write_f32(w), write_f32(m), write_f32(v))
 
 
 def ftrl_f32(dw, w, n, z, *, learning_rate, l1=0.0, l2=0.0, shrinkage=0.0, beta=0.0):
@@ -176,7 +166,7 @@ def ftrl_f32(dw, w, n, z, *, learning_rate, l1=0.0, l2=0.0, shrinkage=0.0, beta=
     p.count, p.learning_rate = w.size, _positive(name, "learning_rate", learning_rate)
     p.l1, p.l2 = check.number(name, "l1", l1, 0, INFINITY), check.number(name, "l2", l2, 0, INFINITY)
     p.shrinkage, p.beta = check.number(name, "shrinkage", shrinkage, 0, INFINITY), check.number(name, "beta", beta, 0, INFINITY)
-    eng_ftrl_f32(&p, _in(dw), _out(w), _out(n), _out(z))
+    eng_ftrl_f32(&p, read_f32(dw), write_f32(w), write_f32(n), write_f32(z))
 
 
 def weight_decay_f32(w, *, learning_rate, weight_decay):
@@ -185,7 +175,7 @@ def weight_decay_f32(w, *, learning_rate, weight_decay):
     cdef eng_weight_decay_f32_params p
     p.count, p.learning_rate = _changed(name, "w", w).size, _rate(name, learning_rate)
     p.weight_decay = check.number(name, "weight_decay", weight_decay, 0, INFINITY)
-    eng_weight_decay_f32(&p, _out(w))
+    eng_weight_decay_f32(&p, write_f32(w))
 
 
 def clip_f32(x, *, limit):
@@ -198,7 +188,7 @@ def clip_f32(x, *, limit):
     """
     cdef eng_clip_f32_params p
     p.count, p.limit = _changed("clip_f32", "x", x).size, _positive("clip_f32", "limit", limit)
-    eng_clip_f32(&p, _out(x))
+    eng_clip_f32(&p, write_f32(x))
 
 
 def clip_norm_f32(arrays, *, limit):
@@ -208,9 +198,9 @@ def clip_norm_f32(arrays, *, limit):
     cdef float factor
     for i, array in enumerate(arrays):
         _changed("clip_norm_f32", f"arrays[{i}]", array)
-        total += eng_sum_squares_f32(array.size, _in(array))
+        total += eng_sum_squares_f32(array.size, read_f32(array))
     factor = eng_clip_factor_f32(total, bound)
     if factor == 1:
         return
     for array in arrays:
-        eng_scale_f32(array.size, factor, _out(array))
+        eng_scale_f32(array.size, factor, write_f32(array))

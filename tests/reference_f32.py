@@ -65,6 +65,62 @@ def mse(x, target):
     return ((x.astype(float) - target) ** 2).mean(axis=1)
 
 
+def mae(x, target):
+    return np.abs(x.astype(float) - target).mean(axis=1)
+
+
+def huber(x, target, delta=1.0):
+    e = np.abs(x.astype(float) - target)
+    return np.where(e <= delta, e * e / 2, delta * e - delta * delta / 2).mean(axis=1)
+
+
+def msle(x, target):
+    a, b = (np.log1p(np.maximum(v.astype(float), 1e-7)) for v in (x, target))
+    return ((a - b) ** 2).mean(axis=1)
+
+
+def binary_cross_entropy(x, target):
+    x = x.astype(float)
+    return (np.logaddexp(0, x) - x * target).mean(axis=1)
+
+
+def categorical_cross_entropy(x, target):
+    return -(target * np.log(softmax(x))).sum(axis=1)
+
+
+def squared_hinge(x, target):
+    return (np.maximum(1 - target * x.astype(float), 0) ** 2).mean(axis=1)
+
+
+def leaky_relu(x, slope=0.3):
+    return np.where(x > 0, x, slope * x.astype(float))
+
+
+def elu(x, alpha=1.0):
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x.astype(float), 0)))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x.astype(float)))
+
+
+def softplus(x):
+    with np.errstate(invalid="ignore"):
+        return np.logaddexp(0, x.astype(float))
+
+
+def depthwise_conv2d(window, x, w, bias):
+    multiplier = w.shape[3] // x.shape[3]
+    y = np.zeros((len(x), window.out_h, window.out_w, w.shape[3])) + bias
+    for r, q, i, j, row, column in taps(window):
+        y[:, r, q] += np.repeat(x[:, row, column].astype(float), multiplier, axis=1) * w[0, i, j]
+    return y
+
+
+def batch_norm(x, gamma, beta, mean, variance, epsilon):
+    return gamma * (x.astype(float) - mean) / np.sqrt(variance.astype(float) + epsilon) + beta
+
+
 def central_difference(function, x, h=1e-5):
     """Gradient of a scalar function of a float64 array; error about h^2 times the third derivative."""
     gradient = np.zeros(x.shape)

@@ -12,6 +12,8 @@
 #include "eng/encodings.h"
 #include "eng/flash.h"
 #include "eng/infer_s8.h"
+#include "eng/layer_f32.h"
+#include "eng/loss_f32.h"
 #include "eng/math_f32.h"
 #include "eng/model.h"
 #include "eng/quant.h"

@@ -17,6 +17,18 @@ static float power_of_two(int16_t n)
     return y;
 }
 
+/* e^r - 1, |r| <= ln(2) / 2 */
+static float exp_reduced(float r)
+{
+    float y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    return y * (r * r) + r;
+}
+
 float eng_exp_f32(float x)
 {
     if (!(x >= -87.33f)) {
@@ -27,13 +39,7 @@ float eng_exp_f32(float x)
     }
     const int16_t n = (int16_t)(x * 1.44269504f + (x < 0.0f ? -0.5f : 0.5f));
     const float r = x - (float)n * LN2_HIGH - (float)n * LN2_LOW; /* |r| <= ln(2) / 2 */
-    float y = 1.9875691500e-4f;
-    y = y * r + 1.3981999507e-3f;
-    y = y * r + 8.3334519073e-3f;
-    y = y * r + 4.1665795894e-2f;
-    y = y * r + 1.6666665459e-1f;
-    y = y * r + 5.0000001201e-1f;
-    y = y * (r * r) + r + 1.0f;
+    const float y = exp_reduced(r) + 1.0f;
     /* n = 128 has no power of two in float. */
     return n == 128 ? y * power_of_two(127) * 2.0f : y * power_of_two(n);
 }
@@ -66,6 +72,19 @@ float eng_log_f32(float x)
     const float z = r * r;
     y = y * r * z + (float)n * LN2_LOW - 0.5f * z;
     return r + y + (float)n * LN2_HIGH;
+}
+
+float eng_expm1_f32(float x)
+{
+    return x > -0.34f ? exp_reduced(x) : eng_exp_f32(x) - 1.0f;
+}
+
+/* The rounding error of 1 + x, known exactly as (1 + x) - 1, is divided out: W. Kahan's method, see N. Higham, "Accuracy and
+ * Stability of Numerical Algorithms", section 1.14.1. */
+float eng_log1p_f32(float x)
+{
+    const float sum = 1.0f + x;
+    return sum == 1.0f ? x : eng_log_f32(sum) * (x / (sum - 1.0f));
 }
 
 float eng_max_f32(size_t n, const float *x)

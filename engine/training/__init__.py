@@ -11,15 +11,45 @@
 """
 
 from engine.training.fitting import History, Metrics
-from engine.training.layers import AveragePool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Relu, Softmax
-from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy
+from engine.training.layers import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Elu,
+    Exponential,
+    Flatten,
+    Layer,
+    LeakyRelu,
+    MaxPool2D,
+    Relu,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from engine.training.losses import (
+    MAE,
+    MSE,
+    MSLE,
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Huber,
+    Loss,
+    SoftmaxCrossEntropy,
+    SquaredHinge,
+)
 from engine.training.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Nadam, Optimizer, RMSprop
 from engine.training.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant, Schedule, WarmUp
 from engine.training.sequential import Sequential, from_network
 from engine.training.storage import load
 
 __all__ = [
+    "MAE",
     "MSE",
+    "MSLE",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -27,14 +57,23 @@ __all__ = [
     "AdamW",
     "Adamax",
     "AveragePool2D",
+    "BatchNorm",
+    "BinaryCrossEntropy",
+    "CategoricalCrossEntropy",
     "Conv2D",
     "CosineDecay",
     "Dense",
+    "DepthwiseConv2D",
+    "Dropout",
+    "Elu",
+    "Exponential",
     "ExponentialDecay",
     "Flatten",
     "Ftrl",
     "History",
+    "Huber",
     "Layer",
+    "LeakyRelu",
     "Loss",
     "MaxPool2D",
     "Metrics",
@@ -45,8 +84,12 @@ __all__ = [
     "Relu",
     "Schedule",
     "Sequential",
+    "Sigmoid",
     "Softmax",
     "SoftmaxCrossEntropy",
+    "Softplus",
+    "SquaredHinge",
+    "Tanh",
     "WarmUp",
     "from_network",
     "load",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,11 +22,43 @@ Pair = tuple[int, int]
 
 
 def to_network(net: Sequential) -> network.Network:
-    """Copy everything that inference needs."""
-    chain = tuple(
-        _to_layer(operation.name, layer, operation) for operation, layer in zip(net.operations, net.layers, strict=True)
-    )
-    return network.Network(net.name, net.input_shape, chain)
+    """Copy everything that inference needs: batch normalization folds into the layer before it, dropout goes.
+
+    Raises
+    ------
+    UnsupportedError
+        Naming all layers that a network as data cannot hold.
+    """
+    chain: list[network.NetworkLayer] = []
+    problems: list[str] = []
+    for operation, layer in zip(net.operations, net.layers, strict=True):
+        if isinstance(layer, layers.BatchNorm):
+            before = chain[-1] if chain else None
+            if isinstance(before, network.Dense | network.Conv2D) and before.activation is Activation.NONE:
+                chain[-1] = _fold(before, layer, operation)
+            else:
+                problems.append(f"layer {operation.name}: BatchNorm does not follow a Dense or Conv2D without activation")
+        elif isinstance(layer, CONVERTIBLE):
+            chain.append(_to_layer(operation.name, layer, operation))
+        elif not isinstance(layer, layers.Dropout):
+            problems.append(f"layer {operation.name}: {type(layer).__name__} has no int8 form")
+    if problems:
+        raise UnsupportedError(f"network: {net.name} cannot become data for int8: " + "; ".join(problems))
+    return network.Network(net.name, net.input_shape, tuple(chain))
+
+
+#: Layers with a twin in :mod:`engine.network`.
+CONVERTIBLE = (layers.Dense, layers.Conv2D, layers.Pool2D, layers.Relu, layers.Flatten, layers.Softmax)
+
+
+def _fold(before: network.Dense | network.Conv2D, layer: layers.BatchNorm, operation: Operation) -> network.NetworkLayer:
+    """``gamma * (w @ x + bias - mean) / deviation + beta`` as one layer."""
+    mean, variance = (operation.statistics[name].astype(float) for name in ("mean", "variance"))
+    gamma, beta = (operation.parameters[name].astype(float) for name in ("gamma", "beta"))
+    factor = gamma / np.sqrt(variance + layer.epsilon)
+    w = before.w * factor.reshape(-1, *(1,) * (before.w.ndim - 1))
+    bias = (before.bias - mean) * factor + beta
+    return replace(before, w=w.astype(np.float32), bias=bias.astype(np.float32))
 
 
 def _to_layer(name: str, layer: layers.Layer, operation: Operation) -> network.NetworkLayer:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Odd, and other than the step inside eng_rng_seed, so that epochs do not share parts of their states.
 EPOCH_STEP = 0x85EBCA77
+#: The same between the layers of an epoch.
+LAYER_STEP = 0xC2B2AE3D
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def run(net: Sequential, job: Job) -> History:
 def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, bar: Progress) -> Metrics | None:
     """Train one epoch; None if it was interrupted."""
     order = sample_order(job.seed, net.epochs, len(job.x))
+    for i, operation in enumerate(net.operations, 1):
+        operation.start_epoch((job.seed + EPOCH_STEP * net.epochs + LAYER_STEP * i) % 2**32)
     tally = Tally()
     for batch, start in enumerate(range(0, len(order), job.batch_size), 1):
         if interruption.requested:

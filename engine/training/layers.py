@@ -5,6 +5,7 @@ Sizes may be one number or a pair (vertical, horizontal); padding is "valid" or 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -167,6 +168,132 @@ class Softmax(Layer):
     """Softmax over the last dimension; at the end of a network trained with SoftmaxCrossEntropy it costs no accuracy."""
 
 
+@dataclass(frozen=True)
+class DepthwiseConv2D(Layer):
+    """2-D convolution of each channel with kernels of its own.
+
+    Parameters
+    ----------
+    kernel : int or (int, int)
+    multiplier : int
+        Kernels, and so outputs, for each channel.
+    stride, dilation : int or (int, int), default 1
+    padding : "valid" or "same"
+    activation : None, "relu" or "relu6"
+    init : str, optional
+        One of :data:`INITIALIZATIONS`; biases start at 0.
+    """
+
+    kernel: Size
+    multiplier: int = 1
+    stride: Size = 1
+    padding: Padding | str = "valid"
+    dilation: Size = 1
+    activation: Activation | str | None = None
+    init: str | None = None
+
+    def __post_init__(self) -> None:
+        name = "DepthwiseConv2D"
+        activation = _activation(name, self.activation)
+        self._set(
+            kernel=_pair(name, "kernel", self.kernel),
+            multiplier=check.integer(name, "multiplier", self.multiplier, 1, 65535),
+            stride=_pair(name, "stride", self.stride),
+            padding=_padding(name, self.padding),
+            dilation=_pair(name, "dilation", self.dilation),
+            activation=activation,
+            init=_init(name, self.init, activation),
+        )
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Normalization of each channel, by the batch's statistics in training and by running ones in inference.
+
+    Parameters
+    ----------
+    momentum : float
+        Of the running statistics, in ``[0, 1)``.
+    epsilon : float
+        Added to the variance, above 0.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check.number("BatchNorm", "momentum", self.momentum, 0, 1)
+        check.number("BatchNorm", "epsilon", self.epsilon, 0, math.inf, open_lo=True)
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """In training, sets a share `rate` in ``[0, 1)`` of the elements to 0 and scales the others by 1 / (1 - rate)."""
+
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        check.number("Dropout", "rate", self.rate, 0, 1)
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Layer):
+    """``x`` above 0, ``slope * x`` below; slope of at least 0."""
+
+    slope: float = 0.3
+
+    def __post_init__(self) -> None:
+        check.number("LeakyRelu", "slope", self.slope, 0, math.inf)
+
+
+@dataclass(frozen=True)
+class Elu(Layer):
+    """``x`` above 0, ``alpha * (e^x - 1)`` below; alpha above 0."""
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.number("Elu", "alpha", self.alpha, 0, math.inf, open_lo=True)
+
+
+@dataclass(frozen=True)
+class Tanh(Layer):
+    """Hyperbolic tangent."""
+
+
+@dataclass(frozen=True)
+class Sigmoid(Layer):
+    """``1 / (1 + e^-x)``; at the end of a network trained with BinaryCrossEntropy it costs no accuracy."""
+
+
+@dataclass(frozen=True)
+class Softplus(Layer):
+    """``log(1 + e^x)``."""
+
+
+@dataclass(frozen=True)
+class Exponential(Layer):
+    """``e^x``."""
+
+
 KINDS: dict[str, type[Layer]] = {
-    kind.__name__: kind for kind in (Dense, Conv2D, MaxPool2D, AveragePool2D, Flatten, Relu, Softmax)
+    kind.__name__: kind
+    for kind in (
+        Dense,
+        Conv2D,
+        DepthwiseConv2D,
+        BatchNorm,
+        Dropout,
+        MaxPool2D,
+        AveragePool2D,
+        Flatten,
+        Relu,
+        LeakyRelu,
+        Elu,
+        Tanh,
+        Sigmoid,
+        Softplus,
+        Exponential,
+        Softmax,
+    )
 }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import kernels_f32 as kernels
+from engine import kernels_layer_f32 as more
 from engine.graph import Activation, Padding
 from engine.program import Window
 from engine.training import layers
@@ -41,6 +42,8 @@ class Operation:
         self.y_shape: Shape = x_shape
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
+        #: What training changes without a gradient.
+        self.statistics: dict[str, Array] = {}
         self._buffers: dict[str, NDArray[Any]] = {}
 
     def parameter_shapes(self) -> dict[str, Shape]:
@@ -58,6 +61,13 @@ class Operation:
     def forward(self, x: Array) -> Array:
         """Compute the output into a buffer that the next call overwrites."""
         raise NotImplementedError
+
+    def forward_training(self, x: Array) -> Array:
+        """Compute the output of a training step, where that differs."""
+        return self.forward(x)
+
+    def start_epoch(self, seed: int) -> None:
+        """Begin an epoch; everything random in it follows from `seed`."""
 
     def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
         """Add to the gradients; return the gradient of the last forward's input, if needed. May overwrite `dy`."""
@@ -82,9 +92,9 @@ class _Weighted(Operation):
     _y: Array
 
     def initialize(self, rng: NDArray[np.uint32]) -> None:
-        shape = self.parameter_shapes()["w"]
-        taps = math.prod(shape[1:-1])
-        fan_in, fan_out = taps * shape[-1], taps * shape[0]
+        shapes = self.parameter_shapes()
+        shape = shapes["w"]
+        fan_in, fan_out = self._fans()
         w = np.empty(shape, np.float32)
         method, distribution = cast("str", cast("Any", self.layer).init).split("_")
         fans = (fan_in,) if method == "he" else (fan_in, fan_out)
@@ -92,7 +102,13 @@ class _Weighted(Operation):
             kernels.init_uniform_f32(rng, getattr(kernels, f"{method}_limit_f32")(*fans), w)
         else:
             kernels.init_normal_f32(rng, getattr(kernels, f"{method}_deviation_f32")(*fans), w)
-        self.assign({"w": w, "bias": np.zeros(shape[0], np.float32)})
+        self.assign({"w": w, "bias": np.zeros(shapes["bias"], np.float32)})
+
+    def _fans(self) -> tuple[int, int]:
+        """Numbers of inputs to an output and of outputs that an input reaches."""
+        shape = self.parameter_shapes()["w"]
+        taps = math.prod(shape[1:-1])
+        return taps * shape[-1], taps * shape[0]
 
     def _activate(self, x: Array, y: Array) -> Array:
         self._x, self._y = x, y
@@ -132,14 +148,14 @@ class _Dense(_Weighted):
         return dx
 
 
-def _window(name: str, layer: layers.Conv2D | layers.Pool2D, x_shape: Shape) -> Window:
+def _window(name: str, layer: layers.Conv2D | layers.DepthwiseConv2D | layers.Pool2D, x_shape: Shape) -> Window:
     """Window of a convolution or pool over an image, refused if it does not fit."""
     if len(x_shape) != 3:
         raise ValueError(f"layer {name}: takes an image (height, width, channels), not {x_shape}")
     if max(x_shape) > 65535:
         raise ValueError(f"layer {name}: image {x_shape} is too large; at most 65535 in each dimension")
     kernel, stride = cast("Pair", layer.kernel), cast("Pair", layer.stride)
-    dilation = cast("Pair", layer.dilation) if isinstance(layer, layers.Conv2D) else (1, 1)
+    dilation = cast("Pair", layer.dilation) if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D) else (1, 1)
     padding = cast("Padding", layer.padding)
     (out_h, top), (out_w, left) = (
         slide(size, kernel[i], stride[i], dilation[i], padding) for i, size in enumerate(x_shape[:2])
@@ -179,6 +195,123 @@ class _Conv2D(_Weighted):
         w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
         kernels.conv2d_f32_backward(self.window, self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
         return dx
+
+
+class _DepthwiseConv2D(_Weighted):
+    """Depthwise convolution with fused ReLU."""
+
+    def __init__(self, name: str, layer: layers.DepthwiseConv2D, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        self.window = _window(name, layer, x_shape)
+        self.activation = cast("Activation", layer.activation)
+        channels = x_shape[2] * layer.multiplier
+        if channels > 65535:
+            raise ValueError(f"layer {name}: {x_shape[2]} channels times {layer.multiplier} are more than 65535 outputs")
+        self.y_shape = (self.window.out_h, self.window.out_w, channels)
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        return {"w": (1, self.window.kernel_h, self.window.kernel_w, self.y_shape[2]), "bias": self.y_shape[2:]}
+
+    def _fans(self) -> tuple[int, int]:
+        taps = self.window.kernel_h * self.window.kernel_w
+        return taps, taps * cast("layers.DepthwiseConv2D", self.layer).multiplier
+
+    def forward(self, x: Array) -> Array:
+        w, bias = self.parameters["w"], self.parameters["bias"]
+        y = more.depthwise_conv2d_f32(self.window, x, w, bias, out=self._buffer("y", len(x), self.y_shape))
+        return self._activate(x, y)
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        dx = self._buffer("dx", len(dy), self.x_shape) if needs_dx else None
+        w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
+        more.depthwise_conv2d_f32_backward(self.window, self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
+        return dx
+
+
+class _BatchNorm(Operation):
+    """Batch normalization over the last dimension."""
+
+    layer: layers.BatchNorm
+    _inverse: Array
+
+    def __init__(self, name: str, layer: layers.BatchNorm, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        channels = x_shape[-1:]
+        self.statistics = {"mean": np.zeros(channels, np.float32), "variance": np.ones(channels, np.float32)}
+        self._inverse = np.ones(channels, np.float32)
+
+    def parameter_shapes(self) -> dict[str, Shape]:
+        return {"gamma": self.x_shape[-1:], "beta": self.x_shape[-1:]}
+
+    def initialize(self, rng: NDArray[np.uint32]) -> None:  # noqa: ARG002  the interface
+        channels = self.x_shape[-1:]
+        self.assign({"gamma": np.ones(channels, np.float32), "beta": np.zeros(channels, np.float32)})
+
+    def forward(self, x: Array) -> Array:
+        y = self._buffer("y", len(x), self.y_shape)
+        return more.batch_norm_f32(x, **self.parameters, **self.statistics, epsilon=self.layer.epsilon, out=y)
+
+    def forward_training(self, x: Array) -> Array:
+        return more.batch_norm_f32_train(
+            x,
+            **self.parameters,
+            **self.statistics,
+            epsilon=self.layer.epsilon,
+            momentum=self.layer.momentum,
+            xhat=self._buffer("xhat", len(x), self.y_shape),
+            inverse=self._inverse,
+            out=self._buffer("y", len(x), self.y_shape),
+        )
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        xhat = self._buffer("xhat", len(dy), self.y_shape)
+        dgamma, dbeta = self.gradients["gamma"], self.gradients["beta"]
+        dx = dy if needs_dx else None
+        more.batch_norm_f32_backward(xhat, self._inverse, self.parameters["gamma"], dy, dgamma, dbeta, dx=dx)
+        return dx
+
+
+class _Dropout(Operation):
+    """Dropout; inference passes through."""
+
+    layer: layers.Dropout
+    _rng: NDArray[np.uint32]
+
+    def __init__(self, name: str, layer: layers.Dropout, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        self.start_epoch(0)
+
+    def start_epoch(self, seed: int) -> None:
+        self._rng = kernels.rng_seed(seed)
+
+    def forward(self, x: Array) -> Array:
+        return x
+
+    def forward_training(self, x: Array) -> Array:
+        kept = self._buffer("kept", len(x), self.y_shape, np.uint8)
+        return more.dropout_f32(self._rng, self.layer.rate, x, kept, out=self._buffer("y", len(x), self.y_shape))
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        kept = self._buffer("kept", len(dy), self.y_shape, np.uint8)
+        return more.dropout_f32_backward(self.layer.rate, kept, dy, dx=dy) if needs_dx else None
+
+
+class _Activation(Operation):
+    """An elementwise function whose gradient follows from its output."""
+
+    _y: Array
+
+    def __init__(self, name: str, layer: layers.Layer, x_shape: Shape) -> None:
+        super().__init__(name, layer, x_shape)
+        stem = STEMS[type(layer)]
+        self._forward, self._backward = getattr(more, f"{stem}_f32"), getattr(more, f"{stem}_f32_backward")
+
+    def forward(self, x: Array) -> Array:
+        self._y = self._forward(x, out=self._buffer("y", len(x), self.y_shape), **vars(self.layer))
+        return self._y
+
+    def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
+        return cast("Array", self._backward(self._y, dy, dx=dy, **vars(self.layer))) if needs_dx else None
 
 
 class _Pool2D(Operation):
@@ -263,6 +396,15 @@ class _Softmax(Operation):
 OPERATIONS: dict[type[layers.Layer], Any] = {
     layers.Dense: _Dense,
     layers.Conv2D: _Conv2D,
+    layers.DepthwiseConv2D: _DepthwiseConv2D,
+    layers.BatchNorm: _BatchNorm,
+    layers.Dropout: _Dropout,
+    layers.LeakyRelu: _Activation,
+    layers.Elu: _Activation,
+    layers.Tanh: _Activation,
+    layers.Sigmoid: _Activation,
+    layers.Softplus: _Activation,
+    layers.Exponential: _Activation,
     layers.MaxPool2D: _MaxPool2D,
     layers.AveragePool2D: _AveragePool2D,
     layers.Flatten: _Flatten,
@@ -274,6 +416,15 @@ OPERATIONS: dict[type[layers.Layer], Any] = {
 STEMS = {
     layers.Dense: "dense",
     layers.Conv2D: "conv2d",
+    layers.DepthwiseConv2D: "depthwise_conv2d",
+    layers.BatchNorm: "batch_norm",
+    layers.Dropout: "dropout",
+    layers.LeakyRelu: "leaky_relu",
+    layers.Elu: "elu",
+    layers.Tanh: "tanh",
+    layers.Sigmoid: "sigmoid",
+    layers.Softplus: "softplus",
+    layers.Exponential: "exponential",
     layers.MaxPool2D: "max_pool2d",
     layers.AveragePool2D: "average_pool2d",
     layers.Flatten: "flatten",

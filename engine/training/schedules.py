@@ -76,7 +76,7 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """``initial * ((1 - alpha) * (1 + cos(pi * step / decay_steps)) / 2 + alpha)``, at last ``initial * alpha``."""
+    """``initial * ((1 - alpha) * (1 + cos(pi * step / decay_steps)) / 2 + alpha)``, `alpha` in [0, 1]; its end is kept."""
 
     initial: float
     decay_steps: int

@@ -13,7 +13,7 @@ from engine import _arguments as check
 from engine import kernels_f32, network
 from engine.training import conversion, fitting
 from engine.training.fitting import History, Metrics
-from engine.training.layers import Layer, Softmax
+from engine.training.layers import Layer
 from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy, check_finite
 from engine.training.operations import OPERATIONS, Operation, build
 from engine.training.optimizers import Adam, Optimizer
@@ -97,6 +97,11 @@ class Sequential:
     def parameters(self) -> dict[str, Array]:
         """Live arrays by ``layer/parameter``: ``conv2d/w``, ``conv2d/bias``; writing into them changes the network."""
         return {f"{op.name}/{name}": array for op in self.operations for name, array in op.parameters.items()}
+
+    @property
+    def statistics(self) -> dict[str, Array]:
+        """Live arrays by ``layer/statistic``: running means and variances, which training changes without a gradient."""
+        return {f"{op.name}/{name}": array for op in self.operations for name, array in op.statistics.items()}
 
     @property
     def gradients(self) -> dict[str, Array]:
@@ -230,7 +235,7 @@ class Sequential:
         if loss is None:
             return SoftmaxCrossEntropy() if np.asarray(y).dtype.kind in "iu" else MSE()
         if not isinstance(loss, Loss):
-            raise TypeError(f"{function}: loss is {loss!r}; expected SoftmaxCrossEntropy() or MSE()")
+            raise TypeError(f"{function}: loss is {loss!r}; expected a loss such as SoftmaxCrossEntropy() or MSE()")
         return loss
 
     def _check_validation(self, validation: Any, loss: Loss) -> tuple[Array, NDArray[Any]] | None:
@@ -253,15 +258,15 @@ class Sequential:
             for name, array in self.parameters.items()
         }
 
-    def _forward(self, x: Array, *, logits: bool = False) -> Array:
-        """Run all layers; with `logits`, without a Softmax at the end."""
-        for operation in self._chain(logits=logits):
+    def _forward(self, x: Array, loss: Loss | None = None) -> Array:
+        """Run all layers; with `loss`, without what that absorbs."""
+        for operation in self._chain(loss):
             x = operation.forward(x)
         return x
 
-    def _chain(self, *, logits: bool) -> list[Operation]:
-        ends = logits and isinstance(self.layers[-1], Softmax)
-        return self.operations[:-1] if ends else self.operations
+    def _chain(self, loss: Loss | None) -> list[Operation]:
+        absorbed = None if loss is None else loss.absorbs
+        return self.operations[:-1] if absorbed and isinstance(self.layers[-1], absorbed) else self.operations
 
     def _gather(self, x: Array, index: NDArray[np.uint32]) -> Array:
         if len(self._batch) < len(index):
@@ -274,8 +279,10 @@ class Sequential:
         self, x: Array, y: NDArray[Any], loss: Loss, optimizer: Optimizer
     ) -> tuple[NDArray[np.float32], int | None]:
         """One update; returns each sample's loss and the number of right answers, both from before the update."""
-        chain = self._chain(logits=loss.takes_logits)
-        output = self._forward(x, logits=loss.takes_logits)
+        chain = self._chain(loss)
+        output = x
+        for operation in chain:
+            output = operation.forward_training(output)
         gradient: Array | None = np.empty_like(output)
         losses = loss.compute(output, y, gradient)
         correct = loss.correct(output, y)
@@ -301,7 +308,7 @@ class Sequential:
         tally = fitting.Tally()
         for start in range(0, len(x), batch_size):
             part = slice(start, start + batch_size)
-            output = self._forward(np.ascontiguousarray(x[part]), logits=loss.takes_logits)
+            output = self._forward(np.ascontiguousarray(x[part]), loss)
             tally.add(loss.compute(output, y[part], None), loss.correct(output, y[part]))
         return tally.metrics()
 

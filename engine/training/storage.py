@@ -53,6 +53,7 @@ def save(net: Sequential, path: Path) -> None:
     }
     arrays: dict[str, NDArray[Any]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     arrays |= {f"parameter/{name}": array for name, array in net.parameters.items()}
+    arrays |= {f"statistic/{name}": array for name, array in net.statistics.items()}
     for name, slots in net.optimizer_state.items():
         arrays |= {f"state/{slot}/{name}": array for slot, array in slots.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -103,6 +104,8 @@ def _restore(arrays: dict[str, NDArray[Any]]) -> Sequential:
         for name, entry in zip(names, shapes, strict=True)
     ]
     assign(net.operations, parameters)
+    for name, array in net.statistics.items():
+        array[:] = _take(arrays, f"statistic/{name}", array.shape)
     net.epochs, net.steps = int(header["epochs"]), int(header["steps"])
     if header["optimizer"] is not None:
         net.optimizer = _make(header["optimizer"], OPTIMIZERS)

@@ -16,7 +16,14 @@ def declared(header):
     return set(re.findall(r"\b(eng_\w+)\(", (INCLUDE / "eng" / header).read_text()))
 
 
-TRAINING = declared("train_f32.h") | declared("update_f32.h") | declared("random.h") | declared("math_f32.h")
+TRAINING = (
+    declared("train_f32.h")
+    | declared("update_f32.h")
+    | declared("layer_f32.h")
+    | declared("loss_f32.h")
+    | declared("random.h")
+    | declared("math_f32.h")
+)
 
 
 @pytest.fixture(scope="module")
