@@ -10,6 +10,7 @@
 1.0
 """
 
+from engine.training.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, TensorBoard
 from engine.training.fitting import History, Metrics
 from engine.training.layers import (
     AveragePool2D,
@@ -59,12 +60,15 @@ __all__ = [
     "AveragePool2D",
     "BatchNorm",
     "BinaryCrossEntropy",
+    "CSVLogger",
+    "Callback",
     "CategoricalCrossEntropy",
     "Conv2D",
     "CosineDecay",
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
+    "EarlyStopping",
     "Elu",
     "Exponential",
     "ExponentialDecay",
@@ -77,6 +81,7 @@ __all__ = [
     "Loss",
     "MaxPool2D",
     "Metrics",
+    "ModelCheckpoint",
     "Nadam",
     "Optimizer",
     "PiecewiseConstant",
@@ -90,6 +95,7 @@ __all__ = [
     "Softplus",
     "SquaredHinge",
     "Tanh",
+    "TensorBoard",
     "WarmUp",
     "from_network",
     "load",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine import kernels_f32
 from engine.errors import DivergedError
+from engine.training.callbacks import Callback
 from engine.training.losses import Loss
 from engine.training.optimizers import Optimizer
 from engine.training.progress import Progress
@@ -48,7 +49,7 @@ class History:
     seconds : list of float
         Wall-clock time of each epoch, validation included.
     interrupted : bool
-        Whether Ctrl-C ended the fit; the network then has the weights of the last finished batch.
+        Whether Ctrl-C ended the fit early; the network then has the weights of the last finished batch.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -136,6 +137,8 @@ class Job:
     validation: tuple[NDArray[np.float32], NDArray[Any]] | None
     seed: int
     progress: bool
+    callbacks: tuple[Callback, ...] = ()
+    weights: NDArray[np.float32] | None = None
 
 
 def run(net: Sequential, job: Job) -> History:
@@ -143,18 +146,40 @@ def run(net: Sequential, job: Job) -> History:
     history = History()
     batches = -(-len(job.x) // job.batch_size)
     with Interruption() as interruption, Progress(enabled=job.progress, epochs=job.epochs, batches=batches) as bar:
+        for callback in job.callbacks:
+            callback.on_fit_begin(net)
+        stopped = False
         try:
             for epoch in range(1, job.epochs + 1):
                 start = time.perf_counter()
+                for callback in job.callbacks:
+                    callback.on_epoch_begin(net, epoch)
                 train = _epoch(net, job, epoch, interruption, bar)
                 if train is None:
                     break
                 validation = net._measure(*job.validation, job.loss, job.batch_size) if job.validation else None
                 history.add(train, validation, time.perf_counter() - start)
+                figures = _figures(net, job, train, validation)
+                verdicts = [callback.on_epoch_end(net, epoch, figures) for callback in job.callbacks]
+                stopped = True in verdicts
+                if stopped:
+                    break
         except KeyboardInterrupt:
             interruption.requested = True
-    history.interrupted = interruption.requested and len(history.loss) < job.epochs
+        finally:
+            for callback in job.callbacks:
+                callback.on_fit_end(net)
+    history.interrupted = interruption.requested and not stopped and len(history.loss) < job.epochs
     return history
+
+
+def _figures(net: Sequential, job: Job, train: Metrics, validation: Metrics | None) -> dict[str, float]:
+    """Collect what callbacks see of an epoch."""
+    figures = {"loss": train.loss, "accuracy": train.accuracy}
+    if validation is not None:
+        figures |= {"validation_loss": validation.loss, "validation_accuracy": validation.accuracy}
+    figures["learning_rate"] = job.optimizer.rate(net.steps)
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, bar: Progress) -> Metrics | None:
@@ -168,10 +193,13 @@ def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, ba
             return None
         index = order[start : start + job.batch_size]
         x, y = net._gather(job.x, index), job.y[index]
-        losses, correct = net._train_batch(x, y, job.loss, job.optimizer)
+        weights = None if job.weights is None else job.weights[index]
+        losses, correct = net._train_batch(x, y, job.loss, job.optimizer, weights)
         if not np.isfinite(losses).all():
             raise DivergedError(_diagnosis(net, x, f"epoch {epoch}, batch {batch}"))
         tally.add(losses, correct)
+        for callback in job.callbacks:
+            callback.on_batch_end(net, batch, float(losses.mean(dtype=np.float64)))
         figures = tally.metrics()
         bar.advance(epoch, {"loss": figures.loss, "accuracy": figures.accuracy})
     if not all(np.isfinite(w).all() for w in net.parameters.values()):

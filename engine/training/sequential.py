@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import _arguments as check
-from engine import kernels_f32, network
+from engine import kernels_f32, kernels_loss_f32, network
 from engine.training import conversion, fitting
+from engine.training.callbacks import Callback
 from engine.training.fitting import History, Metrics
 from engine.training.layers import Layer
 from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy, check_finite
@@ -127,6 +128,9 @@ class Sequential:
         validation: tuple[Array, NDArray[Any]] | None = None,
         seed: int | None = None,
         progress: bool = True,
+        callbacks: Sequence[Callback] = (),
+        sample_weight: Array | None = None,
+        class_weight: Mapping[int, float] | None = None,
     ) -> History:
         """Train.
 
@@ -149,6 +153,12 @@ class Sequential:
             as one of 10.
         progress : bool
             Show a progress bar if stderr is a terminal and rich is installed.
+        callbacks : sequence of Callback
+            See :mod:`engine.training.callbacks`.
+        sample_weight : float32[n], optional
+            Factors, at least 0, of each sample's loss and gradient.
+        class_weight : mapping of label to float, optional
+            The same for the samples of a label; 1 for labels that are not in it.
 
         Returns
         -------
@@ -176,6 +186,8 @@ class Sequential:
             validation=self._check_validation(validation, chosen),
             seed=self.seed if seed is None else check.integer("fit", "seed", seed, 0, 2**32 - 1),
             progress=progress,
+            callbacks=self._check_callbacks(callbacks),
+            weights=self._check_weights(y, sample_weight, class_weight),
         )
         self._adopt(used)
         return fitting.run(self, job)
@@ -246,6 +258,31 @@ class Sequential:
         x = self._check_x("fit", "validation x", validation[0])
         return x, loss.check_targets("fit: validation", validation[1], len(x), self.output_shape)
 
+    @staticmethod
+    def _check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+        given = tuple(callbacks)
+        for i, callback in enumerate(given):
+            if not isinstance(callback, Callback):
+                raise TypeError(f"fit: callbacks[{i}] is {callback!r}; expected an engine.training.Callback")
+        return given
+
+    @staticmethod
+    def _check_weights(y: Any, samples: Any, classes: Any) -> Array | None:
+        if samples is None and classes is None:
+            return None
+        labels = np.asarray(y)
+        weights = np.ones(len(labels), np.float32)
+        if samples is not None:
+            weights = check.array("fit", "sample_weight", samples, np.float32, (len(labels),)).copy()
+            check_finite("fit", "sample_weight", weights)
+        if classes is not None and (labels.ndim != 1 or labels.dtype.kind not in "iu"):
+            raise ValueError("fit: class_weight needs integer labels in y, one a sample; use sample_weight")
+        for label, weight in (classes or {}).items():
+            weights[labels == label] *= np.float32(check.number("fit", f"class_weight[{label}]", weight, 0, np.inf))
+        if (weights < 0).any():
+            raise ValueError(f"fit: sample_weight[{int((weights < 0).argmax())}] is below 0; expected at least 0")
+        return weights
+
     # ------------------------------------------------------------------------------------------------ steps
 
     def _adopt(self, optimizer: Optimizer) -> None:
@@ -276,15 +313,19 @@ class Sequential:
         return batch
 
     def _train_batch(
-        self, x: Array, y: NDArray[Any], loss: Loss, optimizer: Optimizer
+        self, x: Array, y: NDArray[Any], loss: Loss, optimizer: Optimizer, weights: Array | None
     ) -> tuple[NDArray[np.float32], int | None]:
         """One update; returns each sample's loss and the number of right answers, both from before the update."""
         chain = self._chain(loss)
         output = x
         for operation in chain:
             output = operation.forward_training(output)
-        gradient: Array | None = np.empty_like(output)
+        gradient: Array | None
+        gradient = start = np.empty_like(output)
         losses = loss.compute(output, y, gradient)
+        if weights is not None:
+            kernels_loss_f32.scale_rows_f32(weights, losses[:, None])
+            kernels_loss_f32.scale_rows_f32(weights, start.reshape(len(x), -1))
         correct = loss.correct(output, y)
         if not np.isfinite(losses).all():
             return losses, correct
