@@ -1,13 +1,18 @@
 """Random int8 graphs, layer by layer, with scales that spread outputs over the whole range."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from engine.graph import (
     Activation,
+    ConcatenationOptions,
     Conv2DOptions,
     DenseOptions,
+    ElementwiseOptions,
     Graph,
     Layer,
+    MeanOptions,
     NoOptions,
     Padding,
     Pool2DOptions,
@@ -77,6 +82,28 @@ class Chain:
             op, (), self.activation((*size, self.shape[2])), Pool2DOptions(kernel, kernel, stride, stride, padding)
         )
 
+    def depthwise(self, kernel, stride=1, *, padding=Padding.SAME, activation=Activation.NONE, zero=-11):
+        channels = self.shape[2]
+        w, bias, scale = self.weights(channels, kernel, kernel)
+        t = self.tensors[w]
+        self.tensors[w] = replace(t, shape=(1, kernel, kernel, channels), axis=3, data=np.moveaxis(t.data, 0, -1)[np.newaxis])
+        size = [slide(n, kernel, stride, 1, padding)[0] for n in self.shape[:2]]
+        options = Conv2DOptions(stride, stride, 1, 1, padding, activation)
+        return self.call("depthwise_conv2d", (w, bias), self.activation((*size, channels), scale, zero), options)
+
+    def join(self, op, other, *, activation=Activation.NONE):
+        """Add, subtract or multiply the tensor `other`, an index."""
+        scale = float(self.tensors[self.last].scale[0]) * (30 if op == "mul" else 1.2)
+        return self.call(op, (other,), self.activation(self.shape, scale, 9), ElementwiseOptions(activation))
+
+    def concatenate(self, other):
+        """Append the channels of the tensor `other`, quantized like the last."""
+        shape = (*self.shape[:-1], self.shape[-1] + self.tensors[other].shape[-1])
+        return self.call("concatenation", (other,), self.activation(shape), ConcatenationOptions(len(shape)))
+
+    def mean(self):
+        return self.call("mean", (), self.activation(self.shape[2:]), MeanOptions((1, 2)))
+
     def flatten(self):
         return self.call("reshape", (), self.activation((int(np.prod(self.shape)),)), NoOptions())
 
@@ -100,6 +127,24 @@ class Chain:
         return Graph(self.name, tuple(self.tensors), tuple(self.layers), (0,), (self.last,))
 
 
+def residual():
+    """Two convolutions around which the input of the second block is carried, and what is concatenated with itself."""
+    chain = Chain((8, 7, 2)).conv(4, 3, padding=Padding.SAME, activation=Activation.RELU)
+    before = chain.last
+    chain.conv(4, 3, padding=Padding.SAME).join("add", before, activation=Activation.RELU)
+    chain.concatenate(chain.last).join("mul", chain.last)
+    return chain.mean().dense(3).softmax().graph()
+
+
+def depthwise():
+    """A separable convolution; its map is subtracted from another one's."""
+    chain = Chain((9, 6, 1)).conv(6, 3, 2, padding=Padding.SAME, activation=Activation.RELU).depthwise(3)
+    before = chain.last
+    return (
+        chain.conv(6, 1, activation=Activation.RELU6).join("sub", before).pool("average_pool2d", 3).flatten().dense(4).graph()
+    )
+
+
 R, R6, SAME = Activation.RELU, Activation.RELU6, Padding.SAME
 
 #: Name -> graph; every kernel occurs.
@@ -116,5 +161,7 @@ CHAINS = {
         Chain((6, 5, 1), dtype=FLOAT32).quantize().conv(2, 3, activation=R).flatten().dense(4).softmax().dequantize().graph()
     ),
     "digits": lambda: Chain((784,), name='a "digit"\\ reader */').dense(32, R).dense(10).softmax().graph(),
+    "residual": residual,
+    "depthwise": depthwise,
     "split": lambda: Chain((784,)).dense(90, R).dense(10).graph(),
 }

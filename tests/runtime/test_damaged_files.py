@@ -7,12 +7,14 @@ import int8_graphs
 import keras_int8
 import numpy as np
 import pytest
+import random_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_int8 import LAYERS as K
 
 import engine
 from engine import tflite
+from enginekit.datasets import shared_models
 
 #: Seconds that any of these small files may take, however garbled; a clean one takes a few milliseconds.
 LIMIT = 2.0
@@ -29,6 +31,7 @@ def files():
         "converted": converted,
         "every_operator": tflite.write(int8_graphs.every_operator()),
         "digits_like": tflite.write(int8_graphs.digits_like()),
+        "residual": tflite.write(random_graphs.residual()),
     }
 
 
@@ -46,6 +49,19 @@ def survive(data: bytes, what: str):
     assert time.perf_counter() - start < LIMIT, what
 
 
+@pytest.mark.skipif(shared_models() is None, reason="the shared model files are not on this machine")
+def test_damage_to_keyword_spotting():
+    data = (shared_models() / "kws_ref_model.tflite").read_bytes()
+    assert all(is_refused(data[:length]) for length in range(0, len(data) - 64, 2999))
+    rng = np.random.default_rng(9)
+    structure = np.flatnonzero(np.frombuffer(data, np.uint8) == 0)  # offsets and sizes have zeros, weights hardly any
+    for trial in range(60):
+        damaged = bytearray(data)
+        for position in rng.choice(structure, 3):
+            damaged[position] ^= int(rng.integers(1, 256))
+        survive(bytes(damaged), f"kws, trial {trial}")
+
+
 def is_refused(data: bytes) -> bool:
     try:
         engine.load(data)
@@ -54,7 +70,7 @@ def is_refused(data: bytes) -> bool:
     return False
 
 
-NAMES = ["converted", "every_operator", "digits_like"]
+NAMES = ["converted", "every_operator", "digits_like", "residual"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -33,11 +33,14 @@ def test_same_bytes_as_the_session_layer_by_layer(name, tmp_path):
     model = Model(CHAINS[name]())
     net = Emitted(emit(model, name="net"), "net", model, tmp_path)
     calls = [part for step in model.program.steps for part in [step] * len(split(step))]
+    whole = {step.y: step for step in model.program.steps}
     for x in inputs(model, 20):
         y, arenas = net.run(x)
         assert len(arenas) == len(calls)
         after = {id(step): arena for step, arena in zip(calls, arenas, strict=True)}
         for step, trace in zip(model.program.steps, model.trace(x[None]), strict=True):
+            if whole[step.y] is not step:
+                continue  # the first parts of a concatenation
             got = net.read(step.y_offset, trace.tensor, after[id(step)])
             assert got.tobytes() == trace.array.tobytes(), f"{name}: step {step.name} differs first"
         assert y.tobytes() == model.run(x[None]).tobytes()

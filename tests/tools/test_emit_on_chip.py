@@ -12,7 +12,7 @@ from enginekit.emit import emit
 from enginekit.plan import plan
 
 GRAPHS = {
-    **{name: CHAINS[name] for name in ("conv_pool", "average_pool", "relu", "float_edges")},
+    **{name: CHAINS[name] for name in ("conv_pool", "average_pool", "relu", "float_edges", "residual", "depthwise")},
     # 42 x 784 weights are more than avr-gcc takes in one array.
     "split": lambda: Chain((784,)).dense(42, Activation.RELU).dense(10).graph(),
 }
