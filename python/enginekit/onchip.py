@@ -138,6 +138,8 @@ class Profiler:
         self._chip.clear_profile()
 
     def _returned(self, symbol: str) -> None:
+        if self._chip.call_stack()[-1:] == (symbol,):
+            return  # a subroutine of the kernel's own
         expected, step = self._ends[self._at] if self._at < len(self._ends) else ("the end of model_run", -1)
         if symbol != expected:
             raise EngineError(f"the firmware called {symbol} where the program has {expected}: it was built from another model")
@@ -163,11 +165,13 @@ def step_ends(model: Model, optimize: Optimize = Optimize.SIZE) -> list[tuple[st
     A dense layer too large for one array is several calls of its kernel; one with encoded weights ends with the
     requantization of its sums.
     """
-    encoded = encode(model, optimize).dense
+    encoding = encode(model, optimize)
     ends: list[tuple[str, int]] = []
     for index, step in enumerate(model.program.steps):
-        layer = encoded.get(index)
-        if layer is None:
+        layer = encoding.dense.get(index)
+        if index in encoding.conv:
+            ends.append(("eng_conv3x3_pool2_s8", index))
+        elif layer is None:
             ends += [(f"eng_{step.kernel}", index) for _ in split(step)]
         elif layer.steps is None:
             ends.append(("eng_requant_single_s24_s8", index))
