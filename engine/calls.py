@@ -240,6 +240,14 @@ def _proven(w: NDArray[np.int8], bias: NDArray[np.int32], codes: tuple[int, int]
     return int(exact.max()), int(worst.max())
 
 
+def _accumulators(w: NDArray[np.int8], bias: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Least and most accumulator of each output over all codes."""
+    wide = w.astype(np.int64)
+    ends = np.minimum(wide * INT8_RANGE[0], wide * INT8_RANGE[1]), np.maximum(wide * INT8_RANGE[0], wide * INT8_RANGE[1])
+    least, most = (bias + end.sum(axis=1) for end in ends)
+    return list(zip(least.tolist(), most.tolist(), strict=True))
+
+
 def _dense(lowering: Lowering, layer: Layer) -> Call:
     x, y = _ends(lowering, layer)
     w, bias, scale = _weights(lowering, layer)
@@ -248,7 +256,9 @@ def _dense(lowering: Lowering, layer: Layer) -> Call:
     exact, worst = _proven(w, folded, lowering.range(layer.inputs[0]), 0)
     output = output_range(layer.options.activation, _scale(y), y.zero_point)
     reach = max(output.hi - output.zero, output.zero - output.lo, 0)
-    rescale = dense_rescale(_scale(x), scale, _scale(y), worst, reach)
+    ranges = _accumulators(w, folded)
+    grouped = [[r] for r in ranges] if scale.size > 1 else [ranges]
+    rescale = dense_rescale(_scale(x), scale, _scale(y), grouped, reach)
     params = DenseParams(w.shape[1], w.shape[0], int(scale.size > 1), output, rescale)
     return replace(_call("dense_s8", layer, params), w=w, bias=_frozen(folded), acc_bound=exact, worst=worst)
 

@@ -8,7 +8,7 @@ in its last bits, and so do some outputs. Dense layers do not even use a multipl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from engine.errors import QuantError
 from engine.graph import Activation
 from engine.program import OutputS8, Rescale, SoftmaxParams
+
+#: (least, most) each.
+Ranges = Sequence[tuple[int, int]]
 
 INT8_MIN, INT8_MAX = -128, 127
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
@@ -94,12 +97,16 @@ def product_rescale(scale_x: float, scale_w: Iterable[float], scale_y: float) ->
 
 
 def dense_rescale(
-    scale_x: float, scale_w: Iterable[float], scale_y: float, acc_bound: int | Iterable[int], reach: int = INT8_MAX - INT8_MIN
+    scale_x: float,
+    scale_w: Iterable[float],
+    scale_y: float,
+    accumulators: int | Iterable[Ranges],
+    reach: int = INT8_MAX - INT8_MIN,
 ) -> tuple[Rescale, ...]:
     """Rescale records of a dense layer, one for each element of `scale_w`.
 
     TensorFlow Lite's reference multiplies a dense layer's accumulator by the ratio of the scales in double and rounds half
-    away from zero. The kernels' 31-bit multiplier is chosen such that every accumulator within `acc_bound` gives the same code:
+    away from zero. The kernels' 31-bit multiplier is chosen such that every one of the `accumulators` gives the same code:
     the one nearest to the ratio mostly does, one of its neighbours where an accumulator lies within 2**-32 of a tie.
 
     Parameters
@@ -108,8 +115,9 @@ def dense_rescale(
         Scales of input and output, as stored (float32), positive.
     scale_w : iterable of float
         Scale of the weights, one for all or one an output.
-    acc_bound : int or iterable of int
-        Largest magnitude of an accumulator, proven from the weights: of all, or one for each element of `scale_w`.
+    accumulators : int or iterable of sequences of (int, int)
+        Largest magnitude of all accumulators; or, for each element of `scale_w`, the ranges (least, most) that the
+        accumulators of its outputs can have. Proven from the weights.
     reach : int
         Largest distance of a code from the output's zero point; codes beyond are clamped.
 
@@ -131,28 +139,41 @@ def dense_rescale(
     """
     x, y = _positive("input", scale_x), _positive("output", scale_y)
     scales = [float(np.float32(w)) for w in scale_w]
-    bounds = [acc_bound] * len(scales) if isinstance(acc_bound, int) else list(acc_bound)
-    return tuple(_with_exact_steps(x * w / y, bound, reach) for w, bound in zip(scales, bounds, strict=True))
+    ranges = [[(-accumulators, accumulators)]] * len(scales) if isinstance(accumulators, int) else list(accumulators)
+    return tuple(_with_exact_steps(x * w / y, _magnitudes(r), reach) for w, r in zip(scales, ranges, strict=True))
 
 
-def _with_exact_steps(ratio: float, acc_bound: int, reach: int) -> Rescale:
+def _magnitudes(ranges: Ranges) -> list[tuple[int, int]]:
+    """Ranges of the magnitudes of accumulators that are not zero: ascending, apart from one another."""
+    both = [(low, high) for low, high in ranges] + [(-high, -low) for low, high in ranges]
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted((max(low, 1), high) for low, high in both if high >= 1):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def _with_exact_steps(ratio: float, magnitudes: list[tuple[int, int]], reach: int) -> Rescale:
     """Find the record whose steps from one code to the next are at the accumulators where the reference's are."""
     nearest = fixed_point(ratio)
-    if not nearest.mult:  # acc * ratio < 1/2
+    if not nearest.mult or not magnitudes:  # acc * ratio < 1/2
         return nearest
     lowest, highest = 1 << 30, (1 << 31) - 1
     shift = 31 - nearest.left + nearest.right
-    for code in range(min(reach, math.ceil(acc_bound * ratio) + 1)):
+    for code in range(min(reach, math.ceil(magnitudes[-1][1] * ratio) + 1)):
         step = _step_after(code, ratio)
         scaled_tie = (2 * code + 1) << (shift - 1)
-        if step <= acc_bound:
-            lowest = max(lowest, -(-scaled_tie // step))
-        if min(step - 1, acc_bound) > 0:
-            highest = min(highest, -(-scaled_tie // min(step - 1, acc_bound)) - 1)
+        for low, high in magnitudes:
+            if step <= high:  # the smallest that must give more than `code`
+                lowest = max(lowest, -(-scaled_tie // max(step, low)))
+            if step > low:  # the largest that must not
+                highest = min(highest, -(-scaled_tie // min(step - 1, high)) - 1)
     if lowest > highest:
         raise QuantError(
-            f"rescale ratio {ratio!r}: no 31-bit multiplier rounds all accumulators up to {acc_bound} as the reference does; "
-            "quantize the layer with a slightly different output scale"
+            f"rescale ratio {ratio!r}: no 31-bit multiplier rounds all accumulators of magnitudes {magnitudes} as the "
+            "reference does; quantize the layer with a slightly different output scale"
         )
     return Rescale(min(max(nearest.mult, lowest), highest), nearest.left, nearest.right)
 

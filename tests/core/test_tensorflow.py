@@ -158,13 +158,13 @@ def test_dense_rescale_is_exact_or_refuses():
     assert refused > 10
 
 
-def test_dense_rescale_takes_a_bound_for_each_output():
+def test_dense_rescale_takes_ranges_for_each_output():
     rng = np.random.default_rng(SEED)
     sx, sw, sy = next(s for s in iter(lambda: dense_scales(rng, 27), None) if impossible(*s))
-    records = dense_rescale(sx, [sw, sw], sy, [1000, 2000], 127)
+    records = dense_rescale(sx, [sw, sw], sy, [[(-1000, 1000)], [(2**30, 2**30 + 9), (-5, 5)]])
     assert records[0] == records[1]
-    with pytest.raises(QuantError, match="up to 2147483647 as the reference does"):
-        dense_rescale(sx, [sw, sw], sy, [1000, 2**31 - 1])
+    with pytest.raises(QuantError, match=r"magnitudes \[\(1, 2147483647\)\] as the reference does"):
+        dense_rescale(sx, [sw, sw], sy, [[(-1000, 1000)], [(-(2**31) + 1, 0)]])
 
 
 def impossible(sx: np.float32, sw: np.float32, sy: np.float32) -> bool:
