@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import engine
+
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,12 +24,13 @@ def first_line(*command: str) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Return CPU, compilers and commit."""
+    """Return CPU, the instruction set that kernels run with, compilers and commit."""
     cpu = next(
         (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ""
     )
     return {
         "cpu": cpu or platform.processor(),
+        "instructions": engine.isa(),
         "python": platform.python_version(),
         "compiler": first_line("gcc", "--version"),
         "avr compiler": first_line("avr-gcc", "--version"),

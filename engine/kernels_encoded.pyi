@@ -12,5 +12,11 @@ def requant_s24_s8(
     steps: NDArray[np.uint32], sums: NDArray[np.int32], *, shift: int, lo: int, hi: int, negative_is_lo: bool = False
 ) -> NDArray[np.int8]: ...
 def conv3x3_pool2_s8(
-    filters: NDArray[np.uint8], still: NDArray[np.int8], x: NDArray[np.int8], *, zero_x: int, negative_is_lo: bool = False
+    filters: NDArray[np.uint8],
+    still: NDArray[np.int8],
+    x: NDArray[np.int8],
+    *,
+    zero_x: int,
+    negative_is_lo: bool = False,
+    shift32: bool = False,
 ) -> NDArray[np.int8]: ...

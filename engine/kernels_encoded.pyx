@@ -59,7 +59,7 @@ cdef extern from "eng/encodings.h" nogil:
         const int8_t *still
         uint8_t in_w, out_h, out_w, out_c
         int8_t zero_x
-        uint8_t negative_is_lo
+        uint8_t negative_is_lo, shift32
 
     void eng_conv3x3_pool2_s8(const eng_conv3x3_pool2 *p, const int8_t *x, int8_t *y)
     void eng_requant32_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
@@ -274,7 +274,7 @@ def requant_s24_s8(steps, sums, *, shift, lo, hi, negative_is_lo=False):
     return np.asarray(out)
 
 
-def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False):
+def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False, shift32=False):
     """Convolve one channel with 3 x 3 filters and take the maximum of 2 x 2 outputs.
 
     Parameters
@@ -286,7 +286,7 @@ def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False):
     x : int8[in_h, in_w]
         4 to 255 wide.
     zero_x : int
-    negative_is_lo : bool
+    negative_is_lo, shift32 : bool
 
     Returns
     -------
@@ -312,7 +312,7 @@ def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False):
     p.still = &ps[0]
     p.in_w, p.out_h, p.out_w, p.out_c = in_w, (in_h - 2) // 2, (in_w - 2) // 2, out_c
     p.zero_x = check.integer(function, "zero_x", zero_x, -128, 127)
-    p.negative_is_lo = bool(negative_is_lo)
+    p.negative_is_lo, p.shift32 = bool(negative_is_lo), bool(shift32)
     cdef int8_t[:, :, ::1] out = np.empty((p.out_h, p.out_w, out_c), np.int8)
     eng_conv3x3_pool2_s8(&p, &px[0, 0], &out[0, 0, 0])
     return np.asarray(out)

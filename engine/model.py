@@ -77,6 +77,7 @@ class Model(Runner):
         self._threads = _threads(threads)
         self._program = lower(graph)
         self._digest: bytes | None = None
+        self._unpredictable = _unpredictable(self.inputs, self.outputs)
         self._session = _session(graph, self._program, self._threads)
         self._attach(self._session)
 
@@ -136,9 +137,8 @@ class Model(Runner):
         UnsupportedError
             If input or output hold no quantized or real numbers (class indices), or there are several of them.
         """
-        for tensor in (self.input, self.output):
-            if tensor.dtype != np.float32 and tensor.scale is None:
-                raise UnsupportedError(f"predict: {tensor.name!r} holds {tensor.dtype}, not quantized numbers; use run")
+        if self._unpredictable is not None:
+            raise UnsupportedError(self._unpredictable)
         return self._session.predict(x)
 
     def trace(self, x: Arrays) -> list[Trace]:
@@ -276,7 +276,7 @@ def _session(graph: Graph, program: Program, threads: int) -> Session:
             [_port(graph, i, at) for i, at in zip(graph.inputs, program.input_offsets, strict=True)],
             [_port(graph, i, at) for i, at in zip(graph.outputs, program.output_offsets, strict=True)],
             [_port(graph, step.y, step.y_offset) for step in program.steps],
-            work=sum(work(step) for step in program.steps),
+            work=min(sum(work(step) for step in program.steps), 1 << 62),
             threads=threads,
         )
     except ValueError as error:
@@ -294,6 +294,16 @@ def _only(tensors: tuple[Tensor, ...], what: str) -> Tensor:
     if len(tensors) != 1:
         raise UnsupportedError(f"the model has {len(tensors)} {what}s; use .{what}s and pass tuples to run")
     return tensors[0]
+
+
+def _unpredictable(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> str | None:
+    """Why predict cannot be used, or None."""
+    if len(inputs) != 1 or len(outputs) != 1:
+        return f"predict: the model has {len(inputs)} inputs and {len(outputs)} outputs; use run with tuples"
+    for tensor in (*inputs, *outputs):
+        if tensor.dtype != np.float32 and tensor.scale is None:
+            return f"predict: {tensor.name!r} holds {tensor.dtype}, not quantized numbers; use run"
+    return None
 
 
 def _text(tensors: tuple[Tensor, ...]) -> str:

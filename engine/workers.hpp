@@ -21,6 +21,17 @@
 namespace engine
 {
 
+// Look for a moment whether `done`, before a thread goes to sleep: batches often follow one another, and waking up takes
+// longer than many of them. Some 30 to 100 microseconds.
+template <typename Done> void look(const Done &done)
+{
+    for (int looks = 0; looks < 2000 && !done(); ++looks) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
 // One batch: whoever has time claims the next few samples, so that a thread that the system holds back delays nobody else
 // by more than it has claimed. Which thread computes a sample changes no bit of it.
 class Job
@@ -76,8 +87,12 @@ class Job
     // The caller's last act: nobody joins any more, those who did have finished.
     void finish()
     {
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            closed_ = true;
+        }
+        look([this] { return busy_.load(std::memory_order_acquire) == 0; });
         std::unique_lock<std::mutex> lock(mutex_);
-        closed_ = true;
         idle_.wait(lock, [this] { return busy_ == 0; });
         if (failure_) {
             std::rethrow_exception(failure_);
@@ -90,7 +105,8 @@ class Job
     std::atomic<size_t> next_{0};
     std::mutex mutex_;
     std::condition_variable idle_;
-    size_t joined_ = 0, busy_ = 0;
+    size_t joined_ = 0;
+    std::atomic<size_t> busy_{0};
     bool closed_ = false;
     std::exception_ptr failure_;
 };
@@ -160,12 +176,9 @@ class Workers
         }
     }
 
-    // Looks for a moment before it sleeps: batches often follow one another, and waking takes longer than many batches.
     std::shared_ptr<Job> next()
     {
-        for (int look = 0; look < LOOKS && pending_.load(std::memory_order_acquire) == 0; ++look) {
-            pause();
-        }
+        look([this] { return pending_.load(std::memory_order_acquire) > 0; });
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [this] { return !jobs_.empty(); });
         std::shared_ptr<Job> job = std::move(jobs_.back());
@@ -174,14 +187,6 @@ class Workers
         return job;
     }
 
-    static void pause()
-    {
-#if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
-#endif
-    }
-
-    static constexpr int LOOKS = 2000; // some 30 to 100 microseconds
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<std::shared_ptr<Job>> jobs_;

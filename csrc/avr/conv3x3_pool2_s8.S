@@ -5,8 +5,8 @@
  * 290 cycles a window and filter, 95 more if the largest sum is not below the clamp by its sign; a window at zero_x costs
  * 75 cycles and 7 a filter. Stack: 35 bytes.
  *
- * X codes out, Y inputs, Z filters, r24:r16 weights, r25 input and scratch, sum q: lo_q, mid_q, hi_q; r14 0x80 if negative sums
- * give lo, r15 minus the width of the input. */
+ * X codes out, Y inputs, Z filters, r24:r16 weights, r25 input and scratch, sum q: lo_q, mid_q, hi_q; r14 bit 7 if negative sums
+ * give lo, bit 0 if the shift is 32, r15 minus the width of the input. */
 
     .equ    SPL, 0x3d
     .equ    SPH, 0x3e
@@ -20,6 +20,7 @@
     .equ    OUT_C, 7
     .equ    ZERO_X, 8
     .equ    NEGATIVE_IS_LO, 9
+    .equ    SHIFT32, 10
 
 /* State on the stack, from SP + 1, while a row is worked on; columns left is at SP + 1 and rows left behind. */
     .equ    AT_FILTERS, 2
@@ -165,6 +166,8 @@ eng_conv3x3_pool2_s8:
     ldd     r14, Z+NEGATIVE_IS_LO
     lsr     r14
     ror     r14
+    ldd     r0, Z+SHIFT32
+    or      r14, r0
     .irp    field, OUT_H,OUT_W,OUT_C,ZERO_X,STILL+1,STILL,FILTERS+1,FILTERS
     ldd     r0, Z+\field
     push    r0
@@ -260,9 +263,10 @@ eng_conv3x3_pool2_s8:
     adc     mid_0, r25
     ld      r25, Z+
     adc     hi_0, r25
-    mov     r25, hi_0
-    and     r25, r14
-    breq    4f
+    sbrs    r14, 7
+    rjmp    4f
+    sbrs    hi_0, 7
+    rjmp    4f
     adiw    r30, 8
     ld      r19, Z+
     adiw    r30, 1
@@ -305,7 +309,9 @@ eng_conv3x3_pool2_s8:
     sbc     r8, r21
     sbc     r9, r22
     sbc     r11, r23
-5:  ld      r0, Z+
+5:  sbrc    r14, 0
+    rjmp    .Lshift32
+    ld      r0, Z+
     add     r6, r0
     ld      r0, Z+
     adc     r7, r0
@@ -335,6 +341,25 @@ eng_conv3x3_pool2_s8:
     dec     r25
     breq    .Lnext_window
     rjmp    .Lfilter
+.Lshift32:
+    .irp    reg, 5,6,7,8
+    ld      r0, Z+
+    .if     \reg == 5
+    add     r\reg, r0
+    .else
+    adc     r\reg, r0
+    .endif
+    .endr
+    adc     r9, r16
+    ld      r17, Z+
+    ld      r18, Z+
+    mov     r19, r8
+    tst     r9
+    breq    6b
+    mov     r19, r18
+    sbrc    r9, 7
+    mov     r19, r17
+    rjmp    6b
 .Lnext_window:
     adiw    r28, 2
     pop     r25

@@ -47,15 +47,16 @@ static int32_t largest_sum(const eng_filter3x3 *filter, const int8_t *x, uint8_t
     return largest + ((int32_t)(flash_u24(filter->bias) << 8) >> 8);
 }
 
-static int8_t code_of(const eng_filter3x3 *filter, int32_t sum, uint8_t negative_is_lo)
+static int8_t code_of(const eng_conv3x3_pool2 *p, const eng_filter3x3 *filter, int32_t sum)
 {
     const int16_t lo = (int16_t)(eng_flash_u8(&filter->lo) - 128);
     const int16_t hi = (int16_t)(eng_flash_u8(&filter->hi) - 128);
-    if (sum < 0 && negative_is_lo != 0) {
+    if (sum < 0 && p->negative_is_lo != 0) {
         return (int8_t)lo;
     }
     const int64_t product = (int64_t)sum * flash_u32(filter->mult);
-    const int64_t code = ((product + (int64_t)flash_u32(filter->offset) * 65536) >> 40) - 128;
+    const uint8_t shift = p->shift32 != 0 ? 32 : 40;
+    const int64_t code = ((product + ((int64_t)flash_u32(filter->offset) << (shift - 24))) >> shift) - 128;
     return (int8_t)(code < lo ? lo : code > hi ? hi : code);
 }
 
@@ -67,8 +68,7 @@ void eng_conv3x3_pool2_s8(const eng_conv3x3_pool2 *p, const int8_t *x, int8_t *y
             const uint8_t still = is_still(p, window);
             for (uint8_t n = 0; n < p->out_c; ++n) {
                 const eng_filter3x3 *filter = p->filter + n;
-                *y++ = still ? eng_flash_s8(p->still + n)
-                             : code_of(filter, largest_sum(filter, window, p->in_w), p->negative_is_lo);
+                *y++ = still ? eng_flash_s8(p->still + n) : code_of(p, filter, largest_sum(filter, window, p->in_w));
             }
         }
     }

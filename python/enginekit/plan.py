@@ -13,7 +13,7 @@ from enginekit.encode.choose import DenseEncoding, Encoding, Optimize, encode
 from enginekit.records import ELEMENTS, arrays, avr_size, split
 
 #: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24, eng_runs and eng_conv3x3_pool2.
-_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES, _CONV_BYTES = 9, 7, 8, 7, 10
+_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES, _CONV_BYTES = 9, 7, 8, 7, 11
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,55 @@ class TestProfile:
             wide().profile(np.zeros((1, 784), np.float32))
 
 
+class TestSeveralOutputs:
+    """A chain whose inner tensor is an output as well."""
+
+    @pytest.fixture
+    def runner(self):
+        graph = Chain((1, 8), scale=0.01).dense(6).dense(4).graph()
+        program = lower(graph)
+        int8 = np.dtype(np.int8)
+        inner, last = program.steps
+        ends = [("inner", int8, (6,), inner.y_offset, 0.0, 0), ("last", int8, (4,), last.y_offset, 0.0, 0)]
+        start = [("x", int8, (8,), inner.x_offset, 0.0, 0)]
+        runner = Runner()
+        runner._attach(Session(program.steps, program.arena, start, ends, ends, work=10**6, threads=2))
+        return runner, engine.Model(graph).trace(self.x())
+
+    @staticmethod
+    def x():
+        return np.random.default_rng(3).integers(-128, 128, (9, 8)).astype(np.int8)
+
+    def test_a_tuple_comes_out(self, runner):
+        run, want = runner[0].run, runner[1]
+        got = run(self.x())
+        assert isinstance(got, tuple)
+        assert all(np.array_equal(a, t.array) for a, t in zip(got, want, strict=True))
+
+    def test_a_tuple_is_filled(self, runner):
+        run, want = runner[0].run, runner[1]
+        out = (np.empty((9, 6), np.int8), np.empty((9, 4), np.int8))
+        assert run(self.x(), out=out) is out
+        assert all(np.array_equal(a, t.array) for a, t in zip(out, want, strict=True))
+
+    @pytest.mark.parametrize(
+        ("shapes", "kind", "message"),
+        [
+            ([(9, 6)], TypeError, "run: out must be a tuple of 2 arrays, one for each"),
+            ([(9, 6), (9, 5)], ValueError, r"out \(last\) is int8\[9, 5\]; expected int8\[N, 4\]"),
+            ([(9, 6), (8, 4)], ValueError, r"out \(last\) has a batch of 8, the others of 9"),
+        ],
+    )
+    def test_outputs_that_do_not_fit(self, runner, shapes, kind, message):
+        with pytest.raises(kind, match=message):
+            runner[0].run(self.x(), out=tuple(np.empty(shape, np.int8) for shape in shapes))
+
+    def test_outputs_that_share_memory(self, runner):
+        memory = np.zeros(80, np.int8)
+        with pytest.raises(ValueError, match="run: the arrays of out share memory"):
+            runner[0].run(self.x(), out=(memory[:54].reshape(9, 6), memory[44:].reshape(9, 4)))
+
+
 def test_too_many_dimensions_are_refused():
     graph = wide().graph
     program = lower(graph)

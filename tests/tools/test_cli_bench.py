@@ -23,6 +23,7 @@ def test_json_names_every_contender(path, capsys):
     assert cli.main(["bench", str(path), "--batch", "3", "--threads", "2", "--rounds", "1", "--json"]) == 0
     about = json.loads(capsys.readouterr().out)
     assert about["sha256"] == engine.load(path).digest.hex()
+    assert about["instructions"] == engine.isa()
     assert (about["batch"], about["threads"]) == (3, 2)
     rows = {row["name"]: row for row in about["contenders"]}
     assert list(rows) == ["engine", *(rival.name for rival in rivals.RIVALS)]

@@ -110,7 +110,7 @@ void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x
 void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
 
 /* One filter of eng_conv3x3_pool2_s8: weights by rows; bias with the zero point folded in, s24; mult and offset as in eng_step
- * with S = 40; lo + 128 and hi + 128. Numbers are little endian. */
+ * with S = 40 or 32; lo + 128 and hi + 128. Numbers are little endian. */
 typedef struct {
     int8_t w[9];
     uint8_t bias[3];
@@ -126,13 +126,14 @@ typedef struct {
     uint8_t out_h, out_w, out_c; /* of the pooled map: out_h <= (in_h - 2) / 2, out_w <= (in_w - 2) / 2 */
     int8_t zero_x;
     uint8_t negative_is_lo; /* 1: every negative sum gives lo (ReLU); else 0 */
+    uint8_t shift32;        /* 1: S = 32; 0: S = 40 */
 } eng_conv3x3_pool2;
 
 /* 3 x 3 convolution of one channel (stride 1, no padding) and 2 x 2 max pool (stride 2) in one, as eng_conv2d_max_pool2d_s8.
  *   x [in_h][in_w]            codes, any
  *   y [out_h][out_w][out_c]   must not overlap x
  * Bounds that the encoder proves for every filter: the first two products' sum fits 16 bits (not both weights are -128), so
- * that only later ones are checked; |sum * mult + offset * 2^16| < 2^55.
+ * that only later ones are checked; |sum * mult + offset * 2^(S-24)| < 2^(S+15).
  * Cost (AVRxt): 290 cycles a filter and pooled output, 95 more where the sum is not below the clamp by its sign; windows of
  * zero_x only: 75 and 7 a filter. Stack (AVR): 35 bytes. */
 void eng_conv3x3_pool2_s8(const eng_conv3x3_pool2 *p, const int8_t *x, int8_t *y);

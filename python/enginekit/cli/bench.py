@@ -59,9 +59,11 @@ def main(args: argparse.Namespace) -> int:
     ]
     profile = model.profile(x, repeats=max(5, 500 // args.batch))
     if args.json:
-        about = {"model": str(args.model), "sha256": model.digest.hex(), "batch": args.batch, "threads": args.threads}
+        about = {"model": str(args.model), "sha256": model.digest.hex(), "instructions": engine.isa()}
+        about |= {"batch": args.batch, "threads": args.threads}
         output.result(output.as_json(about | {"contenders": rows, "notes": others.notes, "profile": profile.as_dict()}))
     else:
+        output.story(f"engine: {engine.isa()} kernels")
         output.result(f"{_table(rows)}\n\n{profile}")
         for name, note in others.notes.items():
             output.story(f"{name}: {note}")

@@ -111,7 +111,15 @@ def emit_conv(step: Step, layer: Conv3x3Pool2, name: str) -> tuple[str, list[str
     prefix = f"{name}_{step.name}"
     records = array(f"static const eng_filter3x3 {prefix}_filters", [_filter(record.tolist()) for record in layer.filters])
     still = array(f"static const int8_t {prefix}_still", _numbers(layer.still))
-    shape = [layer.in_w, layer.out_h, layer.out_w, len(layer.filters), layer.zero_x, int(layer.negative_is_lo)]
+    shape = [
+        layer.in_w,
+        layer.out_h,
+        layer.out_w,
+        len(layer.filters),
+        layer.zero_x,
+        int(layer.negative_is_lo),
+        int(layer.shift32),
+    ]
     params = f"static const eng_conv3x3_pool2 {prefix}_params = {braces([f'{prefix}_filters', f'{prefix}_still', *shape])};"
     title = f"/* {comment(step.name)}: {step.kernel}, 3x3 and 2x2 at once, |accumulator| <= {step.acc_bound} */"
     x, y = f"(const int8_t *)(arena + {step.x_offset}u)", f"(int8_t *)(arena + {step.y_offset}u)"

@@ -25,7 +25,7 @@ class Conv3x3Pool2:
         ``eng_filter3x3[out_c]``.
     still : int8[out_c]
     in_w, out_h, out_w, zero_x : int
-    negative_is_lo : bool
+    negative_is_lo, shift32 : bool
     """
 
     filters: NDArray[np.uint8]
@@ -35,6 +35,7 @@ class Conv3x3Pool2:
     out_w: int
     zero_x: int
     negative_is_lo: bool
+    shift32: bool
 
     @property
     def flash(self) -> int:
@@ -56,7 +57,9 @@ def _is_window(window: Window, kernel: int, stride: int) -> bool:
     return steps and plain and last_h <= window.in_h and last_w <= window.in_w
 
 
-def _filter(w: NDArray[np.int8], bias: int, rescale: Rescale, y: OutputS8, x_range: tuple[int, int]) -> list[int] | None:
+def _filter(
+    w: NDArray[np.int8], bias: int, rescale: Rescale, *, shift: int, y: OutputS8, x_range: tuple[int, int]
+) -> list[int] | None:
     """Bytes of one ``eng_filter3x3``; None if it cannot be proven."""
     low, high = product_range(w, x_range)
     if low[:2].sum() < -32768 or high[:2].sum() > 32767:
@@ -64,7 +67,7 @@ def _filter(w: NDArray[np.int8], bias: int, rescale: Rescale, y: OutputS8, x_ran
     span = (bias + int(low.sum()), bias + int(high.sum()))
     if max(-span[0], span[1], abs(bias)) >= 1 << 23:
         return None
-    step = wide_step(rescale, Rounding.DOUBLE, y, span, shift=40)
+    step = wide_step(rescale, Rounding.DOUBLE, y, span, shift=shift)
     if step is None:
         return None
     numbers = [(bias >> shift) & 0xFF for shift in (0, 8, 16)]
@@ -99,9 +102,12 @@ def conv3x3_pool2(step: Step, *, x_range: tuple[int, int], zero_x: int) -> Conv3
     totals = w.astype(np.int64).sum(1)
     bias = step.bias.astype(np.int64) - conv.zero_x * totals
     rescale = conv.rescale if conv.rescale_step else conv.rescale * conv.out_c
-    found = [_filter(*each, y, x_range) for each in zip(w, bias.tolist(), rescale, strict=True)]
-    filters = [each for each in found if each is not None]
-    if len(filters) < len(found):
+    for shift in (40, 32):
+        found = [_filter(*each, shift=shift, y=y, x_range=x_range) for each in zip(w, bias.tolist(), rescale, strict=True)]
+        filters = [each for each in found if each is not None]
+        if len(filters) == len(found):
+            break
+    else:
         return None
     still_sums = bias + zero_x * totals
     still = [exact_codes(still_sums[[n]], rescale[n], Rounding.DOUBLE, y.zero)[0] for n in range(conv.out_c)]
@@ -114,4 +120,5 @@ def conv3x3_pool2(step: Step, *, x_range: tuple[int, int], zero_x: int) -> Conv3
         params.pool.out_w,
         zero_x,
         all(below),
+        shift == 32,
     )

@@ -107,7 +107,7 @@ def wide_step(
     Examples
     --------
     >>> wide_step(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, -128, 127), (-70000, 70000), shift=40)
-    (1073741824, 2155872256)
+    (1073741825, 2155872256)
     """
     nearest = round(rescale.mult * 2.0 ** (shift - 31 + rescale.left - rescale.right))
     largest = max(-sum_range[0], sum_range[1])

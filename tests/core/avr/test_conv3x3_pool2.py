@@ -47,7 +47,9 @@ def run_on_chip(bench, encoded, x):
     out_c = len(encoded.filters)
     size = encoded.out_h * encoded.out_w * out_c
     filters, still = bench.flash(encoded.filters), bench.flash(encoded.still)
-    shape = bytes([encoded.in_w, encoded.out_h, encoded.out_w, out_c, encoded.zero_x & 0xFF, encoded.negative_is_lo])
+    shape = bytes(
+        [encoded.in_w, encoded.out_h, encoded.out_w, out_c, encoded.zero_x & 0xFF, encoded.negative_is_lo, encoded.shift32]
+    )
     at, y = bench.ram(x), bench.ram(size)
     call = bench.call("eng_conv3x3_pool2_s8", bench.flash(word(filters) + word(still) + shape), at, y)
     return np.frombuffer(bench.read(y, size), np.int8), call
@@ -56,19 +58,21 @@ def run_on_chip(bench, encoded, x):
 @pytest.mark.parametrize("shape", [(4, 4, 1), (5, 7, 2), (6, 4, 12), (4, 255, 1), (28, 28, 3), (9, 61, 5)])
 @pytest.mark.parametrize("zero", [-128, 0, 17])
 @pytest.mark.parametrize("narrow", [True, False])
-def test_same_codes_as_the_plain_kernel(bench, shape, zero, narrow):
+@pytest.mark.parametrize("right", [(8, 11), (6, 8)])
+def test_same_codes_as_the_plain_kernel(bench, shape, zero, narrow, right):
     rng = np.random.default_rng(sum(shape) + zero + 128)
-    step = layer(rng, *shape, narrow=narrow)
+    step = layer(rng, *shape, narrow=narrow, right=right)
     if shape[2] > 1:
         step.w[0] = [[[127], [127], [127]], [[-128], [-128], [127]], [[127], [-128], [127]]]
     encoded = conv3x3_pool2(step, x_range=(-128, 127), zero_x=zero)
     assert encoded is not None
     assert encoded.negative_is_lo
+    assert encoded.shift32 == (right == (6, 8))
     encoded = replace(encoded, negative_is_lo=narrow)
     for kind, x in images(rng, *shape[:2], zero).items():
         want = kernels.conv2d_max_pool2d_s8(step.params, x[..., None], step.w, step.bias)
         host = kernels_encoded.conv3x3_pool2_s8(
-            encoded.filters, encoded.still, x, zero_x=zero, negative_is_lo=encoded.negative_is_lo
+            encoded.filters, encoded.still, x, zero_x=zero, negative_is_lo=encoded.negative_is_lo, shift32=encoded.shift32
         )
         assert host.tobytes() == want.tobytes(), f"{kind} {shape}: portable twin differs from the plain kernel"
         got, call = run_on_chip(bench, encoded, x)
