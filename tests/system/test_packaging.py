@@ -12,6 +12,9 @@ import flatbuffers
 import numpy as np
 import pytest
 
+#: One process builds the archives for all of these.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 ROOT = Path(__file__).parents[2]
 ALLOWED = {"numpy", "flatbuffers", "engine", "enginekit"}
 
