@@ -1,6 +1,7 @@
 """The sdist holds everything, the wheel built from it holds no build input, and it runs with NumPy and flatbuffers alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -31,8 +32,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", out, ".", cwd=ROOT)
     sdist = next(out.glob("*.tar.gz"))
-    with tarfile.open(sdist) as archive:
-        archive.extractall(out, filter="data")
+    shutil.unpack_archive(sdist, out)
     source = out / sdist.name.removesuffix(".tar.gz")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ".", cwd=source)
     return sdist, next(out.glob("*.whl"))
