@@ -2,8 +2,8 @@
 
 ``python -m pytest bench/bench_inference.py --benchmark-only`` on a quiet machine. Whole calls are timed, from NumPy array
 to NumPy array (set_tensor, invoke, get_tensor), after all bytes have been compared with those of TensorFlow Lite's
-reference kernels. Ratios are of medians. Batches of 256 are run against XNNPACK only. ONNX Runtime is left out: its
-converters ask for versions of TensorFlow and NumPy that exclude the ones here.
+reference kernels. Ratios are of medians. Batches of 256 are run against XNNPACK only. ONNX Runtime is
+not among the contenders yet.
 
 A model with operators that the engine does not support is recorded as such. With ``ENGINE_ISA`` set, results go to a file
 of their own.
