@@ -17,6 +17,8 @@ import pytest
 pytestmark = pytest.mark.xdist_group("packaging")
 
 ROOT = Path(__file__).parents[2]
+#: What a working tree holds beside the project's files.
+WORKED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "build", "dist", "out", "*.egg-info", "*.so", "engine-*")
 ALLOWED = {"numpy", "flatbuffers", "engine", "enginekit"}
 
 
@@ -28,9 +30,10 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """An sdist of the tree, and a wheel built from the unpacked sdist."""
+    """An sdist of a copy of the tree, for setuptools works in the tree that it packs, and a wheel from the unpacked sdist."""
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", out, ".", cwd=ROOT)
+    tree = shutil.copytree(ROOT, tmp_path_factory.mktemp("tree") / "engine", ignore=WORKED)
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", out, ".", cwd=tree)
     sdist = next(out.glob("*.tar.gz"))
     shutil.unpack_archive(sdist, out)
     source = out / sdist.name.removesuffix(".tar.gz")
