@@ -17,7 +17,6 @@ from engine.model import Model, Trace
 from enginekit import device, sim, toolchain
 from enginekit.emit import emit
 from enginekit.encode.choose import Optimize, encode
-from enginekit.records import split
 
 #: ``progress(done, total)``, called after each image.
 Progress = Callable[[int, int], None]
@@ -160,24 +159,9 @@ class Profiler:
 
 
 def step_ends(model: Model, optimize: Optimize = Optimize.SIZE) -> list[tuple[str, int]]:
-    """Return the functions that end the steps of the emitted ``model_run``, in order, each with the index of its step.
-
-    A dense layer too large for one array is several calls of its kernel; one with encoded weights ends with the
-    requantization of its sums.
-    """
-    encoding = encode(model, optimize)
-    ends: list[tuple[str, int]] = []
-    for index, step in enumerate(model.program.steps):
-        layer = encoding.dense.get(index)
-        if index in encoding.conv:
-            ends.append(("eng_conv3x3_pool2_s8", index))
-        elif layer is None:
-            ends += [(f"eng_{step.kernel}", index) for _ in split(step)]
-        elif layer.steps is None:
-            ends.append(("eng_requant_single_s24_s8", index))
-        else:
-            ends.append((f"eng_requant{layer.steps.shift}_s24_s8", index))
-    return ends
+    """Return the functions that end the steps of the emitted ``model_run``, in order, each with the index of its step."""
+    chosen = encode(model, optimize).steps
+    return [(symbol, index) for index, placed in enumerate(chosen) for symbol in placed.candidate.ends]
 
 
 def build(model: Model, folder: str | Path, *, usart: int = 3, optimize: Optimize = Optimize.SIZE) -> Firmware:

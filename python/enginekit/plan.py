@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Pool2DParams, Step
 from enginekit.chips import Chip
-from enginekit.encode.choose import DenseEncoding, Encoding, Optimize, encode
-from enginekit.records import ELEMENTS, arrays, avr_size, split
-
-#: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24, eng_runs and eng_conv3x3_pool2.
-_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES, _CONV_BYTES = 9, 7, 8, 7, 11
+from enginekit.encode.choose import Optimize, Placed, encode
 
 
 @dataclass(frozen=True)
@@ -24,6 +20,8 @@ class StepPlan:
     ----------
     name, kernel : str
         As in the program.
+    encoding : str
+        How its weights lie in flash, see :class:`enginekit.encode.candidate.Candidate`.
     layers : tuple of int
         Indices of the graph's layers that it covers.
     weights, bias, tables, params : int
@@ -38,6 +36,7 @@ class StepPlan:
 
     name: str
     kernel: str
+    encoding: str
     layers: tuple[int, ...]
     weights: int
     bias: int
@@ -127,8 +126,8 @@ def plan(model: Model, optimize: Optimize = Optimize.SIZE) -> Plan:
     program = model.program
     pair = sum(_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
     encoding = encode(model, optimize)
-    steps = [_encoded(_step_plan(step), index, encoding) for index, step in enumerate(program.steps)]
-    return Plan(model.graph.name, encoding.arena, tuple(steps), pair)
+    steps = tuple(_step_plan(step, placed) for step, placed in zip(program.steps, encoding.steps, strict=True))
+    return Plan(model.graph.name, encoding.arena, steps, pair)
 
 
 def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> None:
@@ -168,54 +167,26 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
         raise DoesNotFitError(f"model {costs.name!r} does not fit. " + ". ".join(problems))
 
 
-def _step_plan(step: Step) -> StepPlan:
+def _step_plan(step: Step, placed: Placed) -> StepPlan:
+    weights, bias, tables, params = placed.candidate.data
     return StepPlan(
         name=step.name,
         kernel=step.kernel,
+        encoding=placed.candidate.encoding,
         layers=step.layers,
-        weights=0 if step.w is None else step.w.nbytes,
-        bias=0 if step.bias is None else step.bias.nbytes,
-        tables=_table_bytes(step.params),
-        params=avr_size(type(step.params)) * len(split(step)),
+        weights=weights,
+        bias=bias,
+        tables=tables,
+        params=params,
         x_offset=step.x_offset,
         x_size=step.x_size,
         y_offset=step.y_offset,
         y_size=step.y_size,
-        scratch_offset=step.scratch_offset,
-        scratch_size=step.scratch_size,
+        scratch_offset=placed.scratch,
+        scratch_size=placed.candidate.scratch,
         macs=_macs(step.kernel, step.params),
         acc_bits=step.acc_bound.bit_length() + 1 if step.acc_bound else 0,
     )
-
-
-def _encoded(plain: StepPlan, index: int, encoding: Encoding) -> StepPlan:
-    """Put what an encoded layer takes in the place of what the plain one does."""
-    if index in encoding.conv:
-        conv = encoding.conv[index]
-        return replace(
-            plain, weights=9 * len(conv.filters), bias=0, tables=conv.flash - 9 * len(conv.filters), params=_CONV_BYTES
-        )
-    return _encoded_dense(plain, encoding.dense[index]) if index in encoding.dense else plain
-
-
-def _encoded_dense(plain: StepPlan, layer: DenseEncoding) -> StepPlan:
-    skip = layer.runs is not None
-    starts = sum(part.start.nbytes for part in layer.parts)
-    records = plain.tables if layer.steps is None else layer.steps.steps.nbytes
-    requant = _REQUANT_EXACT_BYTES if layer.steps is None else _REQUANT_BYTES
-    return replace(
-        plain,
-        weights=sum(part.w.nbytes for part in layer.parts),
-        bias=starts * (2 if skip else 1),
-        tables=sum(len(part.groups) for part in layer.parts) + records,
-        params=_ROWS_BYTES * len(layer.parts) * (2 if skip else 1) + requant + (_RUNS_BYTES if skip else 0),
-        scratch_offset=layer.sum_offset,
-        scratch_size=layer.sum_size + layer.table_size,
-    )
-
-
-def _table_bytes(params: Params) -> int:
-    return sum(len(values) * ELEMENTS[name][0] for name, values in arrays(params))
 
 
 def _macs(kernel: str, params: Params) -> int:

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.xdist_group("packaging")
 
 ROOT = Path(__file__).parents[2]
 #: What a working tree holds beside the project's files.
-WORKED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "build", "dist", "out", "*.egg-info", "*.so", "engine-*")
+WORKED = shutil.ignore_patterns(
+    ".git", ".venv*", ".*_cache", "__pycache__", "build", "dist", "out", "*.egg-info", "*.so", "engine-*"
+)
 ALLOWED = {"numpy", "flatbuffers", "engine", "enginekit"}
 
 

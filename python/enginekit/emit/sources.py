@@ -14,13 +14,11 @@ from engine._version import __version__
 from engine.errors import UnsupportedError
 from engine.graph import Tensor
 from engine.model import Model
-from engine.program import Step
-from enginekit.emit.encoded import emit_conv, emit_dense
+from enginekit.c_text import array, braces, c_string, check_identifier, comment
 from enginekit.emit.golden import GOLDEN_SEED, check_golden, default_golden
-from enginekit.emit.step import StepText, emit_step
-from enginekit.emit.text import array, braces, c_string, check_identifier, comment
+from enginekit.encode.candidate import Place
 from enginekit.encode.choose import Encoding, Optimize, encode
-from enginekit.records import MAX_ARRAY, TENSOR_PARAMS, float_literal
+from enginekit.records import MAX_ARRAY, float_literal
 
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
 #: Bytes of the model's digest that go into the header.
@@ -43,7 +41,7 @@ def emit(
         One input and one output.
     name : str
         Prefix of everything that the header declares, and name of the files: a C identifier, see
-        :func:`enginekit.emit.text.check_identifier`.
+        :func:`enginekit.c_text.check_identifier`.
     golden : sequence of arrays, optional
         Inputs for the self-test, of the model input's dtype and shape (with or without batch 1). Two random ones if not given;
         an empty sequence for none. The outputs expected are those of ``Model.run``.
@@ -121,30 +119,19 @@ def _edge(prefix: str, tensor: Tensor, offset: int) -> dict[str, str]:
     }
 
 
-def _step(index: int, step: Step, encoding: Encoding, name: str) -> StepText:
-    if index in encoding.dense:
-        return StepText(*emit_dense(step, encoding.dense[index], name))
-    if index in encoding.conv:
-        return StepText(*emit_conv(step, encoding.conv[index], name))
-    return emit_step(step, name)
-
-
 def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
-    steps = [_step(i, step, encoding, values["name"]) for i, step in enumerate(model.program.steps)]
+    pairs = zip(model.program.steps, encoding.steps, strict=True)
+    steps = [placed.candidate.emit(Place(step, values["name"], placed.scratch)) for step, placed in pairs]
+    headers = {header for placed in encoding.steps for header in placed.candidate.headers}
     calls = [call for step in steps for call in step.calls] or ["    (void)arena;"]
     more = {
-        "encodings_h": '#include "eng/encodings.h"\n' if encoding.dense or encoding.conv else "",
-        "tensor_h": '\n#include "eng/tensor_s8.h"' if _uses_tensor_kernels(model) else "",
+        "headers": "\n".join(f'#include "{header}"' for header in sorted(headers | {"eng/infer_s8.h"})),
         "string_h": "\n#include <string.h>\n" if inputs else "",
         "data": "\n\n".join(step.data for step in steps),
         "calls": "\n".join(calls),
         "selftest": _selftest(model, inputs, values),
     }
     return _fill("model.c.in", values | more)
-
-
-def _uses_tensor_kernels(model: Model) -> bool:
-    return any(isinstance(step.params, TENSOR_PARAMS) for step in model.program.steps)
 
 
 def _selftest(model: Model, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:

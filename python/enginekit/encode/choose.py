@@ -1,29 +1,22 @@
-"""Which encoding each layer of a model gets, and where its scratch lies in the arena."""
+"""Which of its candidates each step of a model gets, and where its scratch lies in the arena."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine.errors import QuantError
 from engine.model import Model
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Program, RequantizeParams, Step
-from enginekit.encode.conv import Conv3x3Pool2, conv3x3_pool2
-from enginekit.encode.dense import SUM_BOUND, DenseRows, dense_rows
-from enginekit.encode.groups import product_range
-from enginekit.encode.steps import Rounding, WideSteps, exact_codes, wide_steps
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Program, RequantizeParams
+from enginekit.encode.candidate import Candidate, Context, Encoder
+from enginekit.encode.conv import conv3x3_pool2_layers
+from enginekit.encode.dense_layer import dense_layers
+from enginekit.encode.plain import Plain, plain
 
-#: Bytes of the largest object that avr-gcc accepts: longer weights are split between blocks.
-_MAX_ARRAY = 32_767
-#: Blocks tried; more rows share the load of an input, fewer have longer groups.
-_ROWS = (5, 4, 3)
-#: Segments tried for sums that need more than 24 bits: adding a third to a sum that was held within them would not be exact.
-_MOST_SEGMENTS = 2
-#: Skipping is tried for layers of at least so many inputs, up to the share of inputs in runs at which it stops to pay.
-_SKIP_INPUTS, _SKIP_SHARE, _SKIP_RUNS = 128, 0.5, 64
+#: Every way of emitting a step. A new one is one class and one function, named here.
+ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, conv3x3_pool2_layers)
+#: Cycles that a further kernel must save to be linked too, when the code is chosen for speed.
+_KERNEL_PRICE = 50_000
 
 
 class Optimize(Enum):
@@ -37,71 +30,24 @@ class Optimize(Enum):
 
 
 @dataclass(frozen=True)
-class RunLimits:
-    """When zeros are skipped, see ``eng_runs``."""
+class Placed:
+    """A step's candidate, and where in the arena its scratch lies."""
 
-    limit: int
-    capacity: int
-    sample_limit: int
-    zero_x: int
+    candidate: Candidate
+    scratch: int
 
 
-@dataclass(frozen=True, eq=False)
-class DenseEncoding:
-    """How one dense layer is emitted.
-
-    Parameters
-    ----------
-    segments : tuple of (tuple of DenseRows)
-        Inputs are cut into segments where the sum of all could leave 24 bits; each holds all outputs in order, in parts that
-        avr-gcc takes as one array. All are in blocks of the same number of rows.
-    steps : WideSteps or None
-        None for the exact rule.
-    runs : RunLimits or None
-        None where zeros are not skipped.
-    sum_offset, table_offset : int
-        Bytes in the arena: where sums and the table of runs lie.
-    """
-
-    segments: tuple[tuple[DenseRows, ...], ...]
-    steps: WideSteps | None
-    runs: RunLimits | None
-    sum_offset: int = 0
-    table_offset: int = 0
-
-    @property
-    def parts(self) -> tuple[DenseRows, ...]:
-        """Those of all segments."""
-        return tuple(part for segment in self.segments for part in segment)
-
-    @property
-    def rows(self) -> int:
-        """Rows of a block."""
-        return self.segments[0][0].rows
-
-    @property
-    def sum_size(self) -> int:
-        """Bytes of the sums of all segments."""
-        return sum(3 * part.blocks * part.rows for part in self.parts)
-
-    @property
-    def table_size(self) -> int:
-        """Bytes of the table of runs."""
-        return 0 if self.runs is None else 1 + 2 * self.runs.capacity
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of the sums when nothing is skipped."""
-        return sum(part.cycles for part in self.parts)
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Encoding:
-    """Encoded steps of a program by index, and the bytes of arena that they need with all others."""
+    """How each step of a program is emitted, in order, and the bytes of arena that they all need."""
 
-    dense: dict[int, DenseEncoding]
-    conv: dict[int, Conv3x3Pool2]
+    steps: tuple[Placed, ...]
     arena: int
+
+    @property
+    def encoded(self) -> dict[int, Candidate]:
+        """Those that are not plain, by the step's index."""
+        return {index: placed.candidate for index, placed in enumerate(self.steps) if not isinstance(placed.candidate, Plain)}
 
 
 def _output_range(params: Params) -> tuple[int, int]:
@@ -126,63 +72,6 @@ def input_range(program: Program, index: int) -> tuple[int, int]:
     return -128, 127
 
 
-def _parts(
-    w: NDArray[np.int8], bias: NDArray[np.int32], rows: int, x_range: tuple[int, int], zero_x: int
-) -> tuple[DenseRows, ...]:
-    most = _MAX_ARRAY // (rows * w.shape[1]) * rows
-    if most == 0:
-        raise QuantError(f"a block of {rows} rows of {w.shape[1]} inputs exceeds {_MAX_ARRAY} bytes")
-    cuts = range(0, len(w), min(most, 255 * rows))
-    return tuple(
-        dense_rows(w[cut : cut + cuts.step], bias[cut : cut + cuts.step], rows, x_range=x_range, zero_x=zero_x) for cut in cuts
-    )
-
-
-def _segments(step: Step, rows: int, x_range: tuple[int, int], zero_x: int) -> tuple[tuple[DenseRows, ...], ...]:
-    """Encode a layer in as few segments of inputs as keep every sum within 24 bits; none if `_MOST_SEGMENTS` do not."""
-    params = step.params
-    assert isinstance(params, DenseParams)
-    assert step.w is not None
-    assert step.bias is not None
-    w = step.w.reshape(params.out, params.in_)
-    for count in range(1, min(_MOST_SEGMENTS, params.in_) + 1):
-        size = -(-params.in_ // count)
-        biases = [step.bias, *[np.zeros_like(step.bias)] * (count - 1)]
-        try:
-            cuts = enumerate(range(0, params.in_, size))
-            return tuple(_parts(w[:, at : at + size], biases[n], rows, x_range, zero_x) for n, at in cuts)
-        except QuantError:
-            continue
-    return ()
-
-
-def _steps(step: Step, x_range: tuple[int, int]) -> WideSteps | None:
-    """Find records for the layer's sums, which are held within 24 bits: beyond, every sum must give the same code."""
-    params = step.params
-    assert isinstance(params, DenseParams)
-    assert step.w is not None
-    assert step.bias is not None
-    low, high = product_range(step.w.reshape(params.out, params.in_), x_range)
-    bias = step.bias.astype(np.int64)
-    spans = np.stack([bias + low.sum(1), bias + high.sum(1)], axis=1)
-    held = spans.clip(-SUM_BOUND + 1, SUM_BOUND - 1)
-    rescale = params.rescale if params.rescale_step else params.rescale * params.out
-    for record, span, part in zip(rescale, spans, held, strict=True):
-        codes = [
-            exact_codes(ends, record, Rounding.SINGLE, params.y.zero).clip(params.y.lo, params.y.hi) for ends in (span, part)
-        ]
-        if (codes[0] != codes[1]).any():
-            return None
-    return wide_steps(rescale, Rounding.SINGLE, params.y, [(int(a), int(b)) for a, b in held])
-
-
-def _runs(step: Step, segments: tuple[tuple[DenseRows, ...], ...], zero_x: int) -> RunLimits | None:
-    if step.x_size < _SKIP_INPUTS or len(segments) > 1 or any(part.runs_start is None for part in segments[0]):
-        return None
-    limit = min(int(step.x_size * _SKIP_SHARE), 65535)
-    return RunLimits(limit, _SKIP_RUNS, min(limit // 16, 255), zero_x)
-
-
 def _hole(program: Program, index: int, size: int) -> int:
     """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
     step = program.steps[index]
@@ -200,6 +89,14 @@ def _hole(program: Program, index: int, size: int) -> int:
     return place
 
 
+def candidates(model: Model, index: int) -> list[Candidate]:
+    """Give every candidate of a step, the plain one first."""
+    program = model.program
+    step = program.steps[index]
+    context = Context(program, index, input_range(program, index), model.graph.tensors[step.x].zero_point)
+    return [candidate for encoder in ENCODERS for candidate in encoder(context)]
+
+
 def encode(model: Model, optimize: Optimize) -> Encoding:
     """Choose encodings.
 
@@ -211,41 +108,42 @@ def encode(model: Model, optimize: Optimize) -> Encoding:
     Returns
     -------
     Encoding
-        Steps that are not listed keep the plain kernel: all of them with ``Optimize.SIZE``, and with ``Optimize.SPEED`` those
-        that nothing faster is proven for. One size of block serves the whole model, the one with the fewest cycles.
+        Plain kernels with ``Optimize.SIZE``; with ``Optimize.SPEED`` what is fastest as a whole, wherever something faster
+        than the plain kernel is proven.
     """
-    program = model.program
+    choices = [candidates(model, index) for index in range(len(model.program.steps))]
     if optimize is Optimize.SIZE:
-        return Encoding({}, {}, program.arena)
-    choices = [_dense_of_rows(model, rows) for rows in _ROWS]
-    most = max(len(choice) for choice in choices)
-    best = min((c for c in choices if len(c) == most), key=lambda c: sum(layer.cycles for layer in c.values()))
-    placed, arena = {}, program.arena
-    for index, layer in best.items():
-        at = _hole(program, index, layer.sum_size + layer.table_size)
-        table = at + layer.sum_size
-        placed[index] = DenseEncoding(layer.segments, layer.steps, layer.runs, at, table)
-        arena = max(arena, table + layer.table_size)
-    return Encoding(placed, _convolutions(model), arena)
+        return place(model.program, [choice[0] for choice in choices])
+    return place(model.program, _fastest([choice[1:] or choice for choice in choices]))
 
 
-def _convolutions(model: Model) -> dict[int, Conv3x3Pool2]:
-    program, chosen = model.program, {}
-    for index, step in enumerate(program.steps):
-        zero_x = model.graph.tensors[step.x].zero_point
-        layer = conv3x3_pool2(step, x_range=input_range(program, index), zero_x=zero_x)
-        if layer is not None:
-            chosen[index] = layer
-    return chosen
+def _fastest(choices: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """Find the fewest cycles, those for further kernels included. Chains that call the same kernels compete step by step."""
+    best: dict[frozenset[str], tuple[int, list[Candidate]]] = {frozenset(): (0, [])}
+    for choice in choices:
+        longer: dict[frozenset[str], tuple[int, list[Candidate]]] = {}
+        for symbols, (cost, chain) in best.items():
+            for candidate in choice:
+                union = symbols | frozenset(candidate.symbols)
+                total = cost + (candidate.cycles or 0) + _KERNEL_PRICE * len(union - symbols)
+                if union not in longer or total < longer[union][0]:
+                    longer[union] = (total, [*chain, candidate])
+        best = longer
+    return min(best.values(), key=lambda found: found[0])[1]
 
 
-def _dense_of_rows(model: Model, rows: int) -> dict[int, DenseEncoding]:
-    program, chosen = model.program, {}
-    for index, step in enumerate(program.steps):
-        if step.kernel != "dense_s8":
-            continue
-        x_range, zero_x = input_range(program, index), model.graph.tensors[step.x].zero_point
-        segments, steps = _segments(step, rows, x_range, zero_x), _steps(step, x_range)
-        if segments and (len(segments) == 1 or steps is not None):
-            chosen[index] = DenseEncoding(segments, steps, _runs(step, segments, zero_x) if index == 0 else None)
-    return chosen
+def place(program: Program, chosen: Sequence[Candidate]) -> Encoding:
+    """Find room for the scratch of each step's candidate."""
+    placed, arena = [], max((offset + 1 for offset in (*program.input_offsets, *program.output_offsets)), default=0)
+    for index, (step, candidate) in enumerate(zip(program.steps, chosen, strict=True)):
+        scratch = 0
+        if isinstance(candidate, Plain):
+            scratch = step.scratch_offset
+            arena = max(arena, scratch + step.scratch_size if step.scratch_size else 0)
+        elif candidate.scratch:
+            scratch = _hole(program, index, candidate.scratch)
+            arena = max(arena, scratch + candidate.scratch)
+        ends = (step.x_offset + step.x_size, step.x2_offset + step.x2_size, step.y_offset + step.y_size)
+        arena = max(arena, *ends)
+        placed.append(Placed(candidate, scratch))
+    return Encoding(tuple(placed), arena)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.program import Conv2DMaxPool2DParams, OutputS8, Rescale, Step, Window
+from enginekit.c_text import array, braces, comment, wrapped
+from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
 from enginekit.encode.groups import product_range
 from enginekit.encode.steps import Rounding, exact_codes, wide_step
 
-#: Bytes of ``eng_filter3x3``.
-FILTER_BYTES = 22
+#: Bytes on AVR of ``eng_filter3x3`` and ``eng_conv3x3_pool2``.
+FILTER_BYTES, _PARAMS_BYTES = 22, 11
 
 
 @dataclass(frozen=True, eq=False)
-class Conv3x3Pool2:
+class Conv3x3Pool2(Candidate):
     """What an ``eng_conv3x3_pool2`` holds and points to.
 
     Parameters
@@ -38,9 +41,47 @@ class Conv3x3Pool2:
     shift32: bool
 
     @property
-    def flash(self) -> int:
+    def encoding(self) -> str:
+        """Name for people."""
+        return "3x3 and pool 2x2 in one"
+
+    @property
+    def data(self) -> Data:
         """Bytes of constants."""
-        return int(self.filters.size + self.still.size)
+        weights = 9 * len(self.filters)
+        return Data(weights, 0, int(self.filters.size + self.still.size) - weights, _PARAMS_BYTES)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Functions that are called."""
+        return ("eng_conv3x3_pool2_s8",)
+
+    def emit(self, at: Place) -> StepText:
+        """Write definitions and the call."""
+        step, prefix = at.step, at.prefix
+        records = array(f"static const eng_filter3x3 {prefix}_filters", [_record(record.tolist()) for record in self.filters])
+        still = array(f"static const int8_t {prefix}_still", [str(code) for code in self.still.tolist()])
+        shape = [self.in_w, self.out_h, self.out_w, len(self.filters), self.zero_x]
+        fields = [f"{prefix}_filters", f"{prefix}_still", *shape, int(self.negative_is_lo), int(self.shift32)]
+        params = f"static const eng_conv3x3_pool2 {prefix}_params = {braces(fields)};"
+        title = f"/* {comment(step.name)}: {step.kernel}, 3x3 and 2x2 at once, |accumulator| <= {step.acc_bound} */"
+        x, y = f"(const int8_t *)(arena + {step.x_offset}u)", f"(int8_t *)(arena + {step.y_offset}u)"
+        call = wrapped("    eng_conv3x3_pool2_s8(", [f"&{prefix}_params", x, y], ");")
+        return StepText("\n".join([title, records, still, params]), [call])
+
+
+def _record(record: list[int]) -> str:
+    """Write an eng_filter3x3 from its bytes."""
+    weights = [value - 256 if value > 127 else value for value in record[:9]]
+    fields = [weights, record[9:12], record[12:16], record[16:20]]
+    return braces([*(braces(field) for field in fields), *record[20:]])
+
+
+def conv3x3_pool2_layers(context: Context) -> Iterator[Candidate]:
+    """Give a fused convolution and max pool: an :data:`~enginekit.encode.candidate.Encoder`."""
+    layer = conv3x3_pool2(context.step, x_range=context.x_range, zero_x=context.zero_x)
+    if layer is not None:
+        yield layer
 
 
 def _fits(params: Conv2DMaxPool2DParams) -> bool:

@@ -1,7 +1,8 @@
-"""One kernel call: its data and its line of C."""
+"""The kernels of eng/infer_s8.h and eng/tensor_s8.h as they are, on weights as they are: what every step can be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from engine.errors import UnsupportedError
 from engine.program import DenseParams, Params, Step
-from enginekit.emit.text import array, comment, wrapped
-from enginekit.records import ELEMENTS, MAX_ARRAY, arrays, c_name, initializer, split
+from enginekit.c_text import array, comment, wrapped
+from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
+from enginekit.records import ELEMENTS, MAX_ARRAY, TENSOR_PARAMS, arrays, avr_size, c_name, initializer, split
 
 #: What a kernel reads and writes, where it is not int8.
 _X_TYPES = {
@@ -24,14 +26,6 @@ _Y_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class StepText:
-    """Definitions of a step's arrays and params, and the lines that call its kernel."""
-
-    data: str
-    calls: list[str]
-
-
 @dataclass(frozen=True, eq=False)
 class _Part:
     """One call of a step: all of it, or some output rows of a dense layer."""
@@ -43,20 +37,64 @@ class _Part:
     suffix: str
 
 
-def emit_step(step: Step, name: str) -> StepText:
-    """Write one step; `name` is the prefix of the model's identifiers.
+@dataclass(frozen=True, eq=False)
+class Plain(Candidate):
+    """A step's own kernel; a dense layer too large for one array is several calls."""
 
-    Raises
-    ------
-    UnsupportedError
-        If an array exceeds what avr-gcc can hold and the step is not a dense layer, whose rows are split.
-    """
-    parts = _parts(step)
-    prefix = f"{name}_{step.name}"
-    bound = f", |accumulator| <= {step.acc_bound}" if step.acc_bound else ""
-    title = f"/* {comment(step.name)}: {step.kernel}{bound} */"
-    data = [_data(part, f"{prefix}_", step) for part in parts]
-    return StepText("\n".join([title, *data]), [_call(step, part, prefix) for part in parts])
+    step: Step
+
+    @property
+    def encoding(self) -> str:
+        """Name for people."""
+        return "plain"
+
+    @property
+    def data(self) -> Data:
+        """Bytes of constants."""
+        step = self.step
+        tables = sum(len(values) * ELEMENTS[name][0] for name, values in arrays(step.params))
+        weights, bias = (0 if array is None else array.nbytes for array in (step.w, step.bias))
+        return Data(weights, bias, tables, avr_size(type(step.params)) * len(split(step)))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Functions that are called."""
+        return (f"eng_{self.step.kernel}",)
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of the arena wanted."""
+        return self.step.scratch_size
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Functions that end the step."""
+        return self.symbols * len(split(self.step))
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headers that declare `symbols`."""
+        return ("eng/tensor_s8.h",) if isinstance(self.step.params, TENSOR_PARAMS) else ()
+
+    def emit(self, at: Place) -> StepText:
+        """Write definitions and calls.
+
+        Raises
+        ------
+        UnsupportedError
+            If an array exceeds what avr-gcc can hold and the step is not a dense layer, whose rows are split.
+        """
+        step, prefix = at.step, at.prefix
+        parts = _parts(step)
+        bound = f", |accumulator| <= {step.acc_bound}" if step.acc_bound else ""
+        title = f"/* {comment(step.name)}: {step.kernel}{bound} */"
+        data = [_data(part, f"{prefix}_", step) for part in parts]
+        return StepText("\n".join([title, *data]), [_call(step, part, prefix) for part in parts])
+
+
+def plain(context: Context) -> Iterator[Candidate]:
+    """Give a step's own kernel: an :data:`~enginekit.encode.candidate.Encoder`."""
+    yield Plain(context.step)
 
 
 def _parts(step: Step) -> list[_Part]:

@@ -1,0 +1,136 @@
+"""What every way of emitting a step must say of itself, so that the chooser can compare them without compiling."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from engine.program import Program, Step
+
+
+class Data(NamedTuple):
+    """Bytes of a step's constants in flash: weights; biases; rescale records and look-up tables; the params records."""
+
+    weights: int
+    bias: int
+    tables: int
+    params: int
+
+
+@dataclass(frozen=True)
+class StepText:
+    """Definitions of a step's arrays and params, and the lines that call its kernels."""
+
+    data: str
+    calls: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What is known where a step stands.
+
+    Parameters
+    ----------
+    program : Program
+        The step's.
+    index : int
+        The step's place in it.
+    x_range : (int, int)
+        Lowest and highest code that the step can read.
+    zero_x : int
+        Zero point of what it reads.
+    """
+
+    program: Program
+    index: int
+    x_range: tuple[int, int]
+    zero_x: int
+
+    @property
+    def step(self) -> Step:
+        """The step itself."""
+        return self.program.steps[self.index]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a candidate is emitted.
+
+    Parameters
+    ----------
+    step : Step
+        The one that it was made from; gives name and offsets in the arena.
+    name : str
+        Prefix of the model's identifiers.
+    scratch : int
+        Where in the arena the candidate's scratch lies.
+    """
+
+    step: Step
+    name: str
+    scratch: int
+
+    @property
+    def prefix(self) -> str:
+        """Of the step's identifiers."""
+        return f"{self.name}_{self.step.name}"
+
+
+class Candidate(ABC):
+    """One way of emitting one step: its bytes, its cycles, and its C. All ways of a step compute the same codes."""
+
+    @property
+    @abstractmethod
+    def encoding(self) -> str:
+        """Name for people: ``"plain"``, ``"rows of 4, skipping zeros"``."""
+
+    @property
+    @abstractmethod
+    def data(self) -> Data:
+        """Bytes of constants in flash, exactly those that :meth:`emit` defines."""
+
+    @property
+    @abstractmethod
+    def symbols(self) -> tuple[str, ...]:
+        """C functions that the emitted lines call. Code is paid for once, however many steps call them."""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Functions called last, in order, each as often as it is called, by whose returns one sees that the step is done."""
+        return (self.symbols[-1],)
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of the arena wanted while the step runs, beside what the program has placed for it."""
+        return 0
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles (AVRxt) of the slowest input from the first call to the last return; None where they are not predicted."""
+        return None
+
+    def mean_cycles(self, samples: NDArray[Any]) -> float | None:
+        """Mean cycles over inputs of this step, ``int8[n, x_size]``; by default those of `cycles`, as of any input."""
+        return self.cycles if len(samples) else None
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headers that declare `symbols`."""
+        return ("eng/encodings.h",)
+
+    @property
+    def flash(self) -> int:
+        """Bytes of constants in flash."""
+        return sum(self.data)
+
+    @abstractmethod
+    def emit(self, at: Place) -> StepText:
+        """Write definitions and calls."""
+
+
+#: Gives the candidates of a step; none if it is not of its kind, or something cannot be proven.
+Encoder = Callable[[Context], Iterable[Candidate]]
