@@ -35,6 +35,7 @@ from engine.program import (
     Conv2DParams,
     CopyParams,
     DenseParams,
+    DenseWideParams,
     LookupParams,
     MeanParams,
     MulParams,
@@ -48,6 +49,7 @@ from engine.program import (
 )
 from engine.rescale import (
     add_rescales,
+    dense_ratios,
     dense_rescale,
     fold_zero_point,
     mean_rescale,
@@ -66,6 +68,8 @@ ACCUMULATOR_LIMIT = 1 << 31
 #: uint8 codes count as int8 codes that are smaller by this.
 UINT8_OFFSET = 128
 
+#: Records with the range of a fused activation.
+Clamped = DenseParams | DenseWideParams | Conv2DParams | RequantizeParams | AddParams | MulParams | MeanParams
 RELUS = {"relu": Activation.RELU, "relu6": Activation.RELU6, "relu_n1_to_1": Activation.RELU_N1_TO_1}
 
 
@@ -149,7 +153,7 @@ class Lowering:
         if isinstance(params, LookupParams):
             codes = params.codes[lo + 128 : hi + 129]
             return min(codes), max(codes)
-        if isinstance(params, DenseParams | Conv2DParams | RequantizeParams | AddParams | MulParams | MeanParams):
+        if isinstance(params, Clamped):
             return params.y.lo, params.y.hi
         return INT8_RANGE
 
@@ -259,8 +263,13 @@ def _dense(lowering: Lowering, layer: Layer) -> Call:
     ranges = _accumulators(w, folded)
     grouped = [[r] for r in ranges] if scale.size > 1 else [ranges]
     rescale = dense_rescale(_scale(x), scale, _scale(y), grouped, reach)
-    params = DenseParams(w.shape[1], w.shape[0], int(scale.size > 1), output, rescale)
-    return replace(_call("dense_s8", layer, params), w=w, bias=_frozen(folded), acc_bound=exact, worst=worst)
+    (out, size), step, rows = w.shape, int(scale.size > 1), math.prod(x.shape) // w.shape[1]
+    if rows == 1 and rescale is not None:
+        call = _call("dense_s8", layer, DenseParams(size, out, step, output, rescale))
+    else:
+        ratios = dense_ratios(_scale(x), scale, _scale(y))
+        call = _call("dense_wide_s8", layer, DenseWideParams(rows, size, out, step, output, ratios))
+    return replace(call, w=w, bias=_frozen(folded), acc_bound=exact, worst=worst)
 
 
 def _conv2d(lowering: Lowering, layer: Layer) -> Call:

@@ -8,21 +8,33 @@ from engine.program import (
     Conv2DParams,
     CopyParams,
     DenseParams,
+    DenseWideParams,
     LookupParams,
     MeanParams,
     MulParams,
     PadParams,
     Pool2DParams,
     QuantizeParams,
+    Ratio,
     RequantizeParams,
     Rescale,
     SoftmaxParams,
 )
 
 RESCALE: np.dtype[np.void]
+RATIO: np.dtype[np.void]
 
 def rescale_double(acc: NDArray[np.int32], rescale: Rescale, *, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]: ...
 def rescale_single(acc: NDArray[np.int32], rescale: Rescale, *, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]: ...
+def rescale_wide(acc: NDArray[np.int32], ratio: Ratio, *, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]: ...
+def dense_wide_s8(
+    params: DenseWideParams,
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    *,
+    out: NDArray[np.int8] | None = None,
+) -> NDArray[np.int8]: ...
 def dense_s8(
     params: DenseParams,
     x: NDArray[np.int8],

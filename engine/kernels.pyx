@@ -16,8 +16,10 @@ from engine.program import (
     Conv2DMaxPool2DParams,
     Conv2DParams,
     DenseParams,
+    DenseWideParams,
     Pool2DParams,
     QuantizeParams,
+    Ratio,
     RequantizeParams,
     SoftmaxParams,
 )
@@ -44,6 +46,11 @@ cdef extern from "eng.h" nogil:
     int32_t eng_rescale_double(int32_t acc, const eng_rescale *r)
     int32_t eng_rescale_single(int32_t acc, const eng_rescale *r)
 
+    ctypedef struct eng_ratio:
+        uint32_t low, high
+
+    int32_t eng_rescale_wide(int32_t acc, const eng_ratio *r)
+
     # `in` is a keyword here
     ctypedef struct eng_dense_s8_params:
         uint16_t in_ "in"
@@ -51,6 +58,14 @@ cdef extern from "eng.h" nogil:
         uint8_t rescale_step
         eng_output_s8 y
         const eng_rescale *rescale
+
+    ctypedef struct eng_dense_wide_s8_params:
+        uint32_t rows
+        uint16_t in_ "in"
+        uint16_t out
+        uint8_t ratio_step
+        eng_output_s8 y
+        const eng_ratio *ratio
 
     ctypedef struct eng_conv2d_s8_params:
         eng_window window
@@ -90,6 +105,7 @@ cdef extern from "eng.h" nogil:
         int8_t zero
 
     void eng_dense_s8(const eng_dense_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y)
+    void eng_dense_wide_s8(const eng_dense_wide_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y)
     void eng_conv2d_s8(const eng_conv2d_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y)
     void eng_conv2d_max_pool2d_s8(const eng_conv2d_max_pool2d_s8_params *p, const int8_t *x, const int8_t *w,
                                   const int32_t *bias, int8_t *y)
@@ -103,6 +119,7 @@ cdef extern from "eng.h" nogil:
 
     ctypedef enum eng_op:
         ENG_OP_DENSE_S8
+        ENG_OP_DENSE_WIDE_S8
         ENG_OP_CONV2D_S8
         ENG_OP_CONV2D_MAX_POOL2D_S8
         ENG_OP_MAX_POOL2D_S8
@@ -119,6 +136,9 @@ cdef extern from "eng.h" nogil:
 #: ``eng_rescale`` as NumPy sees it.
 RESCALE = np.dtype([("mult", np.int32), ("left", np.uint8), ("right", np.uint8)], align=True)
 assert RESCALE.itemsize == sizeof(eng_rescale)
+#: ``eng_ratio`` as NumPy sees it.
+RATIO = np.dtype([("low", np.uint32), ("high", np.uint32)], align=True)
+assert RATIO.itemsize == sizeof(eng_ratio)
 
 
 cdef _refuse(str function, eng_status status):
@@ -161,6 +181,15 @@ def _rescales(str function, rescale, count):
     rows = [(check.integer(function, "rescale.mult", r.mult, 0, 2**31 - 1), check.integer(function, "rescale.left", r.left, 0, 30),
              check.integer(function, "rescale.right", r.right, 0, 31)) for r in rescale]
     return np.array(rows, RESCALE)
+
+
+def _ratios(str function, ratio, count):
+    """The records as one array; their number must be `count`."""
+    if len(ratio) != count:
+        raise ValueError(f"{function}: ratio has {len(ratio)} records; expected {count}")
+    rows = [(check.integer(function, "ratio.low", r.low, 0, 2**32 - 1), check.integer(function, "ratio.high", r.high, 0, 2**32 - 1))
+            for r in ratio]
+    return np.array(rows, RATIO)
 
 
 cdef uint16_t _u16(str function, str name, value) except *:
@@ -243,6 +272,45 @@ def rescale_single(acc, rescale, *, out=None):
     return _rescale("rescale_single", acc, rescale, out, False)
 
 
+def rescale_wide(acc, ratio, *, out=None):
+    """Accumulators times a double, as IEEE 754 has it, to nearest, ties away from zero: dense layers with ratios in full.
+
+    Parameters
+    ----------
+    acc : int32[n]
+    ratio : Ratio
+        Positive and normal, or 0.
+    out : int32[n], optional
+
+    Returns
+    -------
+    int32[n]
+        Saturated at plus and minus ``2**31 - 1``.
+
+    Examples
+    --------
+    >>> import struct
+    >>> from engine.program import Ratio
+    >>> rescale_wide(np.array([1, 3, -3], np.int32), Ratio(*struct.unpack("<II", struct.pack("<d", 0.5))))
+    array([ 1,  2, -2], dtype=int32)
+    """
+    cdef str function = "rescale_wide"
+    if not isinstance(ratio, Ratio):
+        raise TypeError(f"{function}: ratio is of type {type(ratio).__name__}; expected Ratio")
+    size = (np.size(acc),)
+    cdef const int32_t[::1] a = check.array(function, "acc", acc, np.int32, size)
+    result = check.output(function, out, np.int32, size)
+    cdef int32_t[::1] y = result
+    cdef const eng_ratio[::1] records = _ratios(function, (ratio,), 1)
+    if not (1 <= ratio.high >> 20 <= 2046 or ratio.high == ratio.low == 0):
+        raise ValueError(f"{function}: ratio is no positive normal number")
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(a.shape[0]):
+            y[i] = eng_rescale_wide(a[i], &records[0])
+    return result
+
+
 cdef _rescale(str function, acc, rescale, out, bint twice):
     size = (np.size(acc),)
     cdef const int32_t[::1] a = check.array(function, "acc", acc, np.int32, size)
@@ -299,6 +367,54 @@ def dense_s8(params, x, w, bias, *, out=None):
     _check(function, ENG_OP_DENSE_S8, &p, pw, pb)
     with nogil:
         eng_dense_s8(&p, px, pw, pb, py)
+    return result
+
+
+def dense_wide_s8(params, x, w, bias, *, out=None):
+    """Dense layer over several vectors, ratios in full: ``out[r, n] = requant_wide(bias[n] + sum_k w[n, k] * x[r, k])``.
+
+    Parameters
+    ----------
+    params : DenseWideParams
+    x : int8[rows, in]
+    w : int8[out, in]
+    bias : int32[out]
+        With the input zero point folded in.
+    out : int8[rows, out], optional
+        Must not overlap `x`.
+
+    Returns
+    -------
+    int8[rows, out]
+
+    Examples
+    --------
+    The ratio is 0.5; its bits as two words.
+
+    >>> from engine.program import DenseWideParams, OutputS8, Ratio
+    >>> params = DenseWideParams(2, 3, 1, 0, OutputS8(0, -128, 127), (Ratio(0, 0x3FE00000),))
+    >>> x, w = np.array([[1, 2, 3], [3, 2, 1]], np.int8), np.array([[4, 5, 6]], np.int8)
+    >>> dense_wide_s8(params, x, w, np.array([8], np.int32))
+    array([[20],
+           [18]], dtype=int8)
+    """
+    cdef str function = "dense_wide_s8"
+    _expect(function, params, DenseWideParams)
+    cdef eng_dense_wide_s8_params p
+    p.rows = _u32(function, "rows", params.rows)
+    p.in_, p.out = _u16(function, "in_", params.in_), _u16(function, "out", params.out)
+    p.ratio_step = check.integer(function, "ratio_step", params.ratio_step, 0, 1)
+    p.y = _output(function, params.y)
+    cdef const eng_ratio[::1] records = _ratios(function, params.ratio, params.out if params.ratio_step else 1)
+    p.ratio = &records[0]
+    cdef const int8_t *px = _in8(check.array(function, "x", x, np.int8, (params.rows, params.in_)))
+    cdef const int8_t *pw = _in8(check.array(function, "w", w, np.int8, (params.out, params.in_)))
+    cdef const int32_t *pb = _in32(check.array(function, "bias", bias, np.int32, (params.out,)))
+    result = _apart(function, x, check.output(function, out, np.int8, (params.rows, params.out)))
+    cdef int8_t *py = _out8(result)
+    _check(function, ENG_OP_DENSE_WIDE_S8, &p, pw, pb)
+    with nogil:
+        eng_dense_wide_s8(&p, px, pw, pb, py)
     return result
 
 

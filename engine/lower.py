@@ -11,18 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from engine import arena
-from engine.calls import ACCUMULATOR_LIMIT, Call, Lowering, clamp
+from engine.calls import ACCUMULATOR_LIMIT, Call, Clamped, Lowering, clamp
 from engine.errors import UnsupportedError
 from engine.graph import Graph
 from engine.names import identifiers
 from engine.program import (
-    AddParams,
     Conv2DMaxPool2DParams,
     Conv2DParams,
-    DenseParams,
     LookupParams,
-    MeanParams,
-    MulParams,
     OutputS8,
     Pool2DParams,
     Program,
@@ -107,7 +103,7 @@ def _fuse_clamp(first: Call, then: Call) -> Call | None:
     if then.kernel != "requantize_s8":
         return None
     params = first.params
-    if isinstance(params, DenseParams | Conv2DParams | RequantizeParams | AddParams | MulParams | MeanParams):
+    if isinstance(params, Clamped):
         params = replace(params, y=_narrowed(params.y, narrow.y.lo, narrow.y.hi))
     elif isinstance(params, Pool2DParams):
         output = _narrowed(OutputS8(0, params.lo, params.hi), narrow.y.lo, narrow.y.hi)

@@ -64,6 +64,26 @@ class DenseParams:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """``eng_ratio``: the bits of a double, 32 each."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class DenseWideParams:
+    """``eng_dense_wide_s8_params``."""
+
+    rows: int
+    in_: int
+    out: int
+    ratio_step: int
+    y: OutputS8
+    ratio: tuple[Ratio, ...]
+
+
+@dataclass(frozen=True)
 class Conv2DParams:
     """``eng_conv2d_s8_params``."""
 
@@ -215,6 +235,7 @@ class LookupParams:
 
 Params = (
     DenseParams
+    | DenseWideParams
     | Conv2DParams
     | Pool2DParams
     | Conv2DMaxPool2DParams
@@ -254,6 +275,7 @@ KERNELS: dict[str, type] = {
     "requantize_s8_u8": RequantizeParams,
     "quantize_f32_u8": QuantizeParams,
     "dequantize_u8_f32": QuantizeParams,
+    "dense_wide_s8": DenseWideParams,
 }
 
 

@@ -59,6 +59,7 @@ inline eng_output_s8 output_of(py::handle y)
 struct Record {
     union {
         eng_dense_s8_params dense;
+        eng_dense_wide_s8_params dense_wide;
         eng_conv2d_s8_params conv2d;
         eng_conv2d_max_pool2d_s8_params conv2d_max_pool2d;
         eng_pool2d_s8_params pool2d;
@@ -74,6 +75,7 @@ struct Record {
         eng_lookup_s8_params lookup;
     } params{};
     std::vector<eng_rescale> rescale;
+    std::vector<eng_ratio> ratio;
     std::vector<int32_t> table;
     std::vector<int8_t> codes;
     py::object w, bias;
@@ -100,6 +102,23 @@ inline void fill_dense(Record &record, py::handle p)
     r.rescale_step = field<uint8_t>(p, "rescale_step");
     r.y = output_of(p.attr("y"));
     r.rescale = rescales_of(record, p, r.out);
+}
+
+inline void fill_dense_wide(Record &record, py::handle p)
+{
+    auto &r = record.params.dense_wide;
+    for (py::handle ratio : p.attr("ratio")) {
+        record.ratio.push_back({field<uint32_t>(ratio, "low"), field<uint32_t>(ratio, "high")});
+    }
+    r.rows = field<uint32_t>(p, "rows");
+    r.in = field<uint16_t>(p, "in_");
+    r.out = field<uint16_t>(p, "out");
+    r.ratio_step = field<uint8_t>(p, "ratio_step");
+    r.y = output_of(p.attr("y"));
+    r.ratio = record.ratio.data();
+    if (record.ratio.size() != (r.ratio_step != 0 ? r.out : 1U)) {
+        throw py::value_error("Session: ratios do not fit the layer's outputs");
+    }
 }
 
 inline void fill_conv2d(Record &record, eng_conv2d_s8_params &r, py::handle p)
@@ -281,6 +300,7 @@ constexpr std::array<Kernel, ENG_OP_COUNT> KERNELS = {{
     {"requantize_s8_u8", fill_requantize},
     {"quantize_f32_u8", fill_quantize},
     {"dequantize_u8_f32", fill_quantize},
+    {"dense_wide_s8", fill_dense_wide},
 }};
 
 inline uint8_t op_of(const std::string &name)
@@ -298,6 +318,10 @@ inline std::pair<size_t, size_t> constants_of(uint8_t op, const Record &record)
 {
     if (op == ENG_OP_DENSE_S8) {
         const auto &p = record.params.dense;
+        return {size_t{p.in} * p.out, p.out};
+    }
+    if (op == ENG_OP_DENSE_WIDE_S8) {
+        const auto &p = record.params.dense_wide;
         return {size_t{p.in} * p.out, p.out};
     }
     if (op == ENG_OP_ADD_S8 || op == ENG_OP_SUB_S8) { // a constant second input, if there is one

@@ -8,6 +8,7 @@ in its last bits, and so do some outputs. Dense layers do not even use a multipl
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.errors import QuantError
 from engine.graph import Activation
-from engine.program import OutputS8, Rescale, SoftmaxParams
+from engine.program import OutputS8, Ratio, Rescale, SoftmaxParams
 
 #: (least, most) each.
 Ranges = Sequence[tuple[int, int]]
@@ -102,8 +103,8 @@ def dense_rescale(
     scale_y: float,
     accumulators: int | Iterable[Ranges],
     reach: int = INT8_MAX - INT8_MIN,
-) -> tuple[Rescale, ...]:
-    """Rescale records of a dense layer, one for each element of `scale_w`.
+) -> tuple[Rescale, ...] | None:
+    """Rescale records of a dense layer, one for each element of `scale_w`, or None where there are none: :func:`dense_ratios`.
 
     TensorFlow Lite's reference multiplies a dense layer's accumulator by the ratio of the scales in double and rounds half
     away from zero. The kernels' 31-bit multiplier is chosen such that every one of the `accumulators` gives the same code:
@@ -121,11 +122,11 @@ def dense_rescale(
     reach : int
         Largest distance of a code from the output's zero point; codes beyond are clamped.
 
-    Raises
-    ------
-    QuantError
-        If a ratio cannot be represented, or no 31-bit multiplier is exact for all accumulators: the steps between the codes
-        lie so close to integers that they contradict each other.
+    Returns
+    -------
+    tuple of Rescale, or None
+        None if some ratio has no 31-bit multiplier that is exact for all accumulators: the steps between the codes lie so
+        close to integers that they contradict each other.
 
     Notes
     -----
@@ -137,10 +138,44 @@ def dense_rescale(
     >>> dense_rescale(0.5, [0.5], 1.0, 100000)
     (Rescale(mult=1073741824, left=0, right=1),)
     """
+    ratios = _double_ratios(scale_x, scale_w, scale_y)
+    ranges = [[(-accumulators, accumulators)]] * len(ratios) if isinstance(accumulators, int) else list(accumulators)
+    records = []
+    for ratio, r in zip(ratios, ranges, strict=True):
+        record = _with_exact_steps(ratio, _magnitudes(r), reach)
+        if record is None:
+            return None
+        records.append(record)
+    return tuple(records)
+
+
+def dense_ratios(scale_x: float, scale_w: Iterable[float], scale_y: float) -> tuple[Ratio, ...]:
+    """Ratios of a dense layer in full, one for each element of `scale_w`: exact whatever the accumulators.
+
+    Parameters
+    ----------
+    scale_x, scale_y : float
+        Scales of input and output, as stored (float32), positive.
+    scale_w : iterable of float
+        Scale of the weights, one for all or one an output.
+
+    Raises
+    ------
+    QuantError
+        If a scale is not a finite number above 0.
+
+    Examples
+    --------
+    >>> [hex(word) for word in (dense_ratios(0.5, [0.5], 1.0)[0].high, dense_ratios(1.0, [1.0], 3.0)[0].low)]
+    ['0x3fd00000', '0x55555555']
+    """
+    return tuple(Ratio(*struct.unpack("<II", struct.pack("<d", r))) for r in _double_ratios(scale_x, scale_w, scale_y))
+
+
+def _double_ratios(scale_x: float, scale_w: Iterable[float], scale_y: float) -> list[float]:
+    """Products of float32 scales are exact in double; one rounding, of the quotient. Never subnormal: at least 2**-426."""
     x, y = _positive("input", scale_x), _positive("output", scale_y)
-    scales = [float(np.float32(w)) for w in scale_w]
-    ranges = [[(-accumulators, accumulators)]] * len(scales) if isinstance(accumulators, int) else list(accumulators)
-    return tuple(_with_exact_steps(x * w / y, _magnitudes(r), reach) for w, r in zip(scales, ranges, strict=True))
+    return [x * _positive("weights", w) / y for w in scale_w]
 
 
 def _magnitudes(ranges: Ranges) -> list[tuple[int, int]]:
@@ -155,14 +190,17 @@ def _magnitudes(ranges: Ranges) -> list[tuple[int, int]]:
     return merged
 
 
-def _with_exact_steps(ratio: float, magnitudes: list[tuple[int, int]], reach: int) -> Rescale:
+def _with_exact_steps(ratio: float, magnitudes: list[tuple[int, int]], reach: int) -> Rescale | None:
     """Find the record whose steps from one code to the next are at the accumulators where the reference's are."""
+    largest = magnitudes[-1][1] if magnitudes else 0
+    if ratio >= 1 << 30 or ratio * largest >= INT32_MAX:  # beyond the records, or the single rounding would wrap
+        return None
     nearest = fixed_point(ratio)
     if not nearest.mult or not magnitudes:  # acc * ratio < 1/2
         return nearest
     lowest, highest = 1 << 30, (1 << 31) - 1
     shift = 31 - nearest.left + nearest.right
-    for code in range(min(reach, math.ceil(magnitudes[-1][1] * ratio) + 1)):
+    for code in range(min(reach, math.ceil(largest * ratio) + 1)):
         step = _step_after(code, ratio)
         scaled_tie = (2 * code + 1) << (shift - 1)
         for low, high in magnitudes:
@@ -171,10 +209,7 @@ def _with_exact_steps(ratio: float, magnitudes: list[tuple[int, int]], reach: in
             if step > low:  # the largest that must not
                 highest = min(highest, -(-scaled_tie // min(step - 1, high)) - 1)
     if lowest > highest:
-        raise QuantError(
-            f"rescale ratio {ratio!r}: no 31-bit multiplier rounds all accumulators of magnitudes {magnitudes} as the "
-            "reference does; quantize the layer with a slightly different output scale"
-        )
+        return None
     return Rescale(min(max(nearest.mult, lowest), highest), nearest.left, nearest.right)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from engine.graph import Graph, Tensor
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Program, Step
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Program, Step
 
 _HEADER = ("step", "kernel", "input", "output", "parameters", "MACs", "bytes")
 
@@ -15,6 +15,8 @@ def macs(step: Step) -> int:
     params = step.params
     if isinstance(params, DenseParams):
         return params.in_ * params.out
+    if isinstance(params, DenseWideParams):
+        return params.rows * params.in_ * params.out
     conv = params.conv if isinstance(params, Conv2DMaxPool2DParams) else params
     if not isinstance(conv, Conv2DParams):
         return 0
@@ -36,11 +38,12 @@ def _covered(size: int, positions: int, kernel: int, stride: int, before: int) -
 
 
 def constant_bytes(step: Step) -> int:
-    """Bytes of weights, biases and rescale records (6 each on the chip) of one step."""
+    """Bytes of weights, biases and rescale records (6 each on the chip, ratios in full 8) of one step."""
     conv = step.params.conv if isinstance(step.params, Conv2DMaxPool2DParams) else step.params
     records = len(conv.rescale) if isinstance(conv, DenseParams | Conv2DParams) else 0
+    ratios = len(conv.ratio) if isinstance(conv, DenseWideParams) else 0
     weights = step.w.nbytes if step.w is not None else 0
-    return weights + (step.bias.nbytes if step.bias is not None else 0) + 6 * records
+    return weights + (step.bias.nbytes if step.bias is not None else 0) + 6 * records + 8 * ratios
 
 
 def summarize(graph: Graph, program: Program) -> str:

@@ -233,10 +233,10 @@ def _check_dense(place: _Place) -> None:
     out, size = w.shape
     if math.prod(place.x.shape) % size:
         raise FormatError(f"{place}: input shape {place.x.shape} does not hold a multiple of {size} values")
-    if math.prod(place.x.shape) != size:
-        raise UnsupportedError(f"{place}: input shape {place.x.shape} holds more than one vector of {size}; supported is one")
-    expected = (*place.x.shape[:-1], out) if options.keep_num_dims else (1, out)
-    place.require_shape(expected)
+    rows = math.prod(place.x.shape) // size
+    if options.keep_num_dims and place.x.shape[-1] != size:
+        raise FormatError(f"{place}: input shape {place.x.shape} does not end in {size}, yet its dimensions are to be kept")
+    place.require_shape((*place.x.shape[:-1], out) if options.keep_num_dims else (rows, out))
 
 
 def _check_image(place: _Place) -> tuple[int, int, int]:

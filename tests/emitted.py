@@ -13,7 +13,7 @@ import numpy as np
 CORE = sorted((compilers.ROOT / "csrc" / "src").glob("*_s8.c")) + [
     compilers.ROOT / "csrc" / "src" / name
     for name in (
-        *("quantize_f32.c", "requantize_u8.c", "rescale.c", "status.c"),
+        *("quantize_f32.c", "requantize_u8.c", "rescale.c", "rescale_wide.c", "status.c"),
         *("add_s24.c", "dense_rows.c", "dense_runs.c", "requant_s24.c"),
     )
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ from engine.program import (
     Conv2DParams,
     CopyParams,
     DenseParams,
+    DenseWideParams,
     LookupParams,
     MeanParams,
     MulParams,
@@ -25,6 +27,7 @@ from engine.program import (
     Params,
     Pool2DParams,
     QuantizeParams,
+    Ratio,
     RequantizeParams,
     Rescale,
     Window,
@@ -111,6 +114,31 @@ def dense_cases(rng: np.random.Generator, sizes: tuple[int, ...] = (1, 2, 3, 7, 
         p = DenseParams(n_in, n_out, step, OUTPUTS[turn % 5], records(rng, rescale, n_out if step else 1, spread))
         name = f"{n_in}->{n_out} x={x_kind} w={w_kind} rescale={rescale}{' bias at bound' * at_bound} turn={turn}"
         yield Case("dense_s8", name, p, (x, w, bias), reference.dense_s8(p, x, w, bias))
+
+
+def dense_wide_cases(rng: np.random.Generator, count: int = 90) -> Iterator[Case]:
+    """Ratios that bring accumulators onto ties and next to them, ordinary ones, and the extremes."""
+    for turn in range(count):
+        rows, n_in, n_out = (1, 2, 3, 7)[turn % 4], (1, 2, 3, 7, 8, 13, 31)[turn % 7], (1, 2, 3, 5)[turn // 2 % 4]
+        x, w = fill(rng, FILLS[turn % 5], (rows, n_in)), fill(rng, FILLS[turn // 5 % 5], (n_out, n_in), -128)
+        at_bound = turn % 6 == 3
+        bias = biases(rng, w, 128, at_bound=at_bound)
+        step = int(turn % 2 == 0)
+        numbers = [tie_ratio(rng, turn + n, 2.0**31 if at_bound else 6000.0) for n in range(n_out if step else 1)]
+        p = DenseWideParams(rows, n_in, n_out, step, OUTPUTS[turn % 5], tuple(map(bits_of, numbers)))
+        yield Case(
+            "dense_wide_s8", f"{rows}x{n_in}->{n_out} turn={turn}", p, (x, w, bias), reference.dense_wide_s8(p, x, w, bias)
+        )
+
+
+def tie_ratio(rng: np.random.Generator, turn: int, spread: float) -> float:
+    """Ratio that takes some accumulator to n + 1/2, an ulp up or down, or anything between 2**-426 and 2**405."""
+    tie = (int(rng.integers(0, 255)) + 0.5) / int(rng.integers(1, int(spread)))
+    return (tie, np.nextafter(tie, 0), np.nextafter(tie, 1), 2.0 ** rng.uniform(-426, 405), 100 / spread, 0.0)[turn % 6]
+
+
+def bits_of(ratio: float) -> Ratio:
+    return Ratio(*struct.unpack("<II", struct.pack("<d", ratio)))
 
 
 def window(
@@ -388,6 +416,7 @@ def all_cases(kernel: str, seed: int = SEED) -> list[Case]:
     rng = np.random.default_rng(seed)
     makers: dict[str, Callable[[], Iterator[Case]]] = {
         "dense_s8": lambda: dense_cases(rng),
+        "dense_wide_s8": lambda: dense_wide_cases(rng),
         "conv2d_s8": lambda: conv2d_cases(rng),
         "conv2d_max_pool2d_s8": lambda: conv2d_max_pool2d_cases(rng),
         "max_pool2d_s8": lambda: pool_cases(rng, "max_pool2d_s8"),

@@ -69,6 +69,12 @@ class Chain:
         w, bias, scale = self.weights(out, self.shape[0])
         return self.call("dense", (w, bias), self.activation((out,), scale, zero), DenseOptions(activation))
 
+    def dense_each(self, out, activation=Activation.NONE, zero=-7):
+        """A dense layer over each vector of the last dimension."""
+        w, bias, scale = self.weights(out, self.shape[-1])
+        y = self.activation((*self.shape[:-1], out), scale, zero)
+        return self.call("dense", (w, bias), y, DenseOptions(activation, keep_num_dims=True))
+
     def conv(self, out, kernel, stride=1, *, dilation=1, padding=Padding.VALID, activation=Activation.NONE, zero=5):
         w, bias, scale = self.weights(out, kernel, kernel, self.shape[2])
         size = [slide(n, kernel, stride, dilation, padding)[0] for n in self.shape[:2]]
@@ -161,6 +167,7 @@ CHAINS = {
         Chain((6, 5, 1), dtype=FLOAT32).quantize().conv(2, 3, activation=R).flatten().dense(4).softmax().dequantize().graph()
     ),
     "digits": lambda: Chain((784,), name='a "digit"\\ reader */').dense(32, R).dense(10).softmax().graph(),
+    "several_vectors": lambda: Chain((3, 5)).dense_each(6, R).dense_each(4).flatten().dense(3).softmax().graph(),
     "residual": residual,
     "depthwise": depthwise,
     "split": lambda: Chain((784,)).dense(90, R).dense(10).graph(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from engine.program import (
     Conv2DParams,
     CopyParams,
     DenseParams,
+    DenseWideParams,
     LookupParams,
     MeanParams,
     MulParams,
@@ -28,6 +30,7 @@ from engine.program import (
     PadParams,
     Pool2DParams,
     QuantizeParams,
+    Ratio,
     RequantizeParams,
     Rescale,
     Window,
@@ -90,6 +93,29 @@ def dense_s8(p: DenseParams, x: S8, w: S8, bias: NDArray[np.int32]) -> S8:
     """y[n] = requant_single(bias[n] + sum_k w[n][k] x[k])."""
     acc = bias.astype(np.int64) + w.astype(np.int64) @ x.astype(np.int64)
     return _requantize_channels(acc, p, rescale_single)
+
+
+def rescale_wide(acc: Int, ratio: Ratio) -> Int:
+    """acc * ratio in exact arithmetic, rounded to 53 bits (ties to even), then half away from zero, saturated."""
+    exponent, fraction = (ratio.high >> 20) - 1075, 2**52 + ((ratio.high % 2**20) << 32) + ratio.low
+    exact = [
+        0 if ratio.high == 0 else _round_twice(abs(int(a)) * fraction, exponent) * (1 if a >= 0 else -1) for a in np.ravel(acc)
+    ]
+    return np.array(exact, np.int64).reshape(np.shape(acc))
+
+
+def _round_twice(product: int, exponent: int) -> int:
+    """product * 2**exponent as a double, then an integer: half up, at most 2**31 - 1."""
+    drop = max(product.bit_length() - 53, 0)
+    as_double = round(Fraction(product, 2**drop)) * Fraction(2) ** (drop + exponent)  # round() is half to even
+    return min(math.floor(as_double + Fraction(1, 2)), 2**31 - 1)
+
+
+def dense_wide_s8(p: DenseWideParams, x: S8, w: S8, bias: NDArray[np.int32]) -> S8:
+    """y[r][n] = requant_wide(bias[n] + sum_k w[n][k] x[r][k])."""
+    acc = bias.astype(np.int64) + x.astype(np.int64) @ w.astype(np.int64).T
+    columns = [rescale_wide(acc[:, n], p.ratio[n * p.ratio_step]) for n in range(p.out)]
+    return np.clip(np.stack(columns, axis=1) + p.y.zero, p.y.lo, p.y.hi).astype(np.int8)
 
 
 def taps(v: Window, row: int, column: int) -> list[tuple[int, int, int, int]]:

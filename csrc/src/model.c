@@ -24,6 +24,10 @@ static uint64_t x_size(const eng_layer *l)
     switch (l->op) {
     case ENG_OP_DENSE_S8:
         return ((const eng_dense_s8_params *)l->params)->in;
+    case ENG_OP_DENSE_WIDE_S8: {
+        const eng_dense_wide_s8_params *p = l->params;
+        return (uint64_t)p->rows * p->in;
+    }
     case ENG_OP_CONV2D_S8:
     case ENG_OP_DEPTHWISE_CONV2D_S8: {
         const eng_conv2d_s8_params *p = l->params;
@@ -101,6 +105,10 @@ static uint64_t y_size(const eng_layer *l)
     switch (l->op) {
     case ENG_OP_DENSE_S8:
         return ((const eng_dense_s8_params *)l->params)->out;
+    case ENG_OP_DENSE_WIDE_S8: {
+        const eng_dense_wide_s8_params *p = l->params;
+        return (uint64_t)p->rows * p->out;
+    }
     case ENG_OP_CONV2D_S8:
     case ENG_OP_DEPTHWISE_CONV2D_S8: {
         const eng_conv2d_s8_params *p = l->params;
@@ -239,6 +247,9 @@ void eng_layer_run(const eng_layer *l, uint8_t *arena)
         break;
     case ENG_OP_DEQUANTIZE_U8_F32:
         eng_dequantize_u8_f32(l->params, x, y);
+        break;
+    case ENG_OP_DENSE_WIDE_S8:
+        eng_dense_wide_s8(l->params, x, l->w, l->bias, y);
         break;
     default:
         break;

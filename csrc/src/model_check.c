@@ -84,6 +84,40 @@ static eng_status check_dense(const eng_layer *l)
     return status == ENG_OK ? check_products(&m) : status;
 }
 
+static eng_status check_ratio(const eng_ratio *r)
+{
+    const uint32_t exponent = r->high >> 20; /* with the sign */
+    const bool is_zero = r->high == 0 && r->low == 0;
+    return is_zero || (exponent >= 1 && exponent <= 2046) ? ENG_OK : ENG_ERR_RANGE;
+}
+
+static eng_status check_dense_wide(const eng_layer *l)
+{
+    const eng_dense_wide_s8_params *p = l->params;
+    if (p->rows == 0 || p->in == 0 || p->out == 0) {
+        return ENG_ERR_SHAPE;
+    }
+    if (p->ratio == NULL) {
+        return ENG_ERR_NULL;
+    }
+    if (!is_aligned(p->ratio, _Alignof(eng_ratio))) {
+        return ENG_ERR_ALIGN;
+    }
+    if (p->ratio_step > 1) {
+        return ENG_ERR_RANGE;
+    }
+    for (uint32_t n = 0; n < (p->ratio_step != 0 ? p->out : 1u); ++n) {
+        const eng_ratio r = {eng_flash_u32(&p->ratio[n].low), eng_flash_u32(&p->ratio[n].high)};
+        if (check_ratio(&r) != ENG_OK) {
+            return ENG_ERR_RANGE;
+        }
+    }
+    static const eng_rescale none = {0, 0, 0};
+    const products m = {l->w, l->bias, &none, p->in, p->out, 0, 1, p->in, 128, false};
+    const eng_status status = check_output(&p->y);
+    return status == ENG_OK ? check_products(&m) : status;
+}
+
 /* One axis of a window: sizes, and a tap inside the image at every position. */
 static bool axis_fits(uint16_t in, uint16_t out, uint16_t kernel, uint16_t stride, uint16_t dilation, uint16_t pad)
 {
@@ -333,6 +367,8 @@ static eng_status check_params(const eng_layer *l)
         return check_pad(l);
     case ENG_OP_LOOKUP_S8:
         return check_lookup(l);
+    case ENG_OP_DENSE_WIDE_S8:
+        return check_dense_wide(l);
     default:
         return ENG_ERR_OP;
     }
@@ -416,6 +452,8 @@ static size_t params_alignment(uint8_t op)
         return _Alignof(eng_pad_s8_params);
     case ENG_OP_LOOKUP_S8:
         return _Alignof(eng_lookup_s8_params);
+    case ENG_OP_DENSE_WIDE_S8:
+        return _Alignof(eng_dense_wide_s8_params);
     default:
         return _Alignof(eng_quantize_params);
     }

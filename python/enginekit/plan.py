@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Pool2DParams, Step
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Params, Pool2DParams, Step
 from enginekit.chips import Chip
 from enginekit.encode.choose import Optimize, Placed, encode
 
@@ -193,6 +193,8 @@ def _macs(kernel: str, params: Params) -> int:
     """Multiply-adds of one call; a fused max pool counts the convolution at the pooled positions' taps."""
     if isinstance(params, DenseParams):
         return params.in_ * params.out
+    if isinstance(params, DenseWideParams):
+        return params.rows * params.in_ * params.out
     if isinstance(params, Conv2DParams):
         taps = _conv_taps(params)
         return params.window.out_h * params.window.out_w * (taps // params.in_c if kernel == "depthwise_conv2d_s8" else taps)

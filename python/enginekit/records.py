@@ -19,6 +19,7 @@ from engine.program import (
     Conv2DParams,
     CopyParams,
     DenseParams,
+    DenseWideParams,
     LookupParams,
     MeanParams,
     MulParams,
@@ -27,6 +28,7 @@ from engine.program import (
     Params,
     Pool2DParams,
     QuantizeParams,
+    Ratio,
     RequantizeParams,
     Rescale,
     SoftmaxParams,
@@ -38,7 +40,8 @@ from engine.program import (
 MAX_ARRAY = 32_767
 
 #: Pointer to an array of this element, emitted beside the record.
-_RESCALE_ARRAY, _TABLE, _CODES = "const eng_rescale *", "const int32_t *", "const int8_t *"
+_RESCALE_ARRAY, _RATIO_ARRAY, _TABLE, _CODES = "const eng_rescale *", "const eng_ratio *", "const int32_t *", "const int8_t *"
+_POINTERS = (_RESCALE_ARRAY, _RATIO_ARRAY, _TABLE, _CODES)
 
 #: Bytes on AVR: pointers have two, and nothing is padded.
 AVR_SIZES = {
@@ -49,6 +52,7 @@ AVR_SIZES = {
     "int32_t": 4,
     "float": 4,
     _RESCALE_ARRAY: 2,
+    _RATIO_ARRAY: 2,
     _TABLE: 2,
     _CODES: 2,
 }
@@ -61,16 +65,28 @@ _WINDOW_FIELDS = (
 _PAD_FIELDS = ("in_h", "in_w", "channels", "top", "bottom", "left", "right", "front", "back")
 
 #: Bytes on AVR of one element of what a pointer field points to, and its name in C.
-ELEMENTS = {"rescale": (6, "eng_rescale"), "table": (4, "int32_t"), "codes": (1, "int8_t")}
+ELEMENTS = {"rescale": (6, "eng_rescale"), "ratio": (8, "eng_ratio"), "table": (4, "int32_t"), "codes": (1, "int8_t")}
 
 #: Name in C, and the fields in the order of the headers: attribute of the Python record -> C type, or the nested record.
 _STRUCTS: dict[type, tuple[str, Mapping[str, str | type]]] = {
     Window: ("eng_window", dict.fromkeys(_WINDOW_FIELDS, "uint16_t")),
     Rescale: ("eng_rescale", {"mult": "int32_t", "left": "uint8_t", "right": "uint8_t"}),
+    Ratio: ("eng_ratio", {"low": "uint32_t", "high": "uint32_t"}),
     OutputS8: ("eng_output_s8", {"zero": "int8_t", "lo": "int8_t", "hi": "int8_t"}),
     DenseParams: (
         "eng_dense_s8_params",
         {"in_": "uint16_t", "out": "uint16_t", "rescale_step": "uint8_t", "y": OutputS8, "rescale": _RESCALE_ARRAY},
+    ),
+    DenseWideParams: (
+        "eng_dense_wide_s8_params",
+        {
+            "rows": "uint32_t",
+            "in_": "uint16_t",
+            "out": "uint16_t",
+            "ratio_step": "uint8_t",
+            "y": OutputS8,
+            "ratio": _RATIO_ARRAY,
+        },
     ),
     Conv2DParams: (
         "eng_conv2d_s8_params",
@@ -179,10 +195,10 @@ def split(step: Step) -> list[range]:
 
 
 def arrays(params: Params) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield what the record's pointers point to: ``("rescale", records)``, ``("table", numbers)`` or ``("codes", codes)``."""
+    """Yield what the record's pointers point to: ``("rescale", records)``, ``("table", numbers)`` and the like."""
     for name, kind in fields(type(params)).items():
         value = getattr(params, name)
-        if kind in (_RESCALE_ARRAY, _TABLE, _CODES):
+        if kind in _POINTERS:
             yield name, value
         elif kind is Conv2DParams:
             yield from arrays(value)
@@ -199,7 +215,7 @@ def initializer(record: Any, pointers: dict[str, str]) -> str:
         value = getattr(record, name)
         if isinstance(kind, type):
             parts.append(initializer(value, pointers))
-        elif kind in (_RESCALE_ARRAY, _TABLE, _CODES):
+        elif kind in _POINTERS:
             parts.append(pointers[name])
         elif kind == "float":
             parts.append(float_literal(float(value)))

@@ -167,8 +167,15 @@ class TestProofs:
             lower(with_tensor(with_tensor(graph, 1, data=w), 2, data=data))
 
     def test_a_ratio_that_is_too_large_is_refused(self):
-        with pytest.raises(engine.QuantError, match=r"layer 'dense_0' \(dense\): rescale ratio"):
-            lower(Chain((1, 4), scale=1e5).dense(3, scale=1e-12).graph())
+        with pytest.raises(engine.QuantError, match=r"layer 'conv2d_0' \(conv2d\): rescale ratio"):
+            lower(Chain((1, 4, 4, 1), scale=1e5).conv2d(3, (2, 2), (3, 3), scale=1e-12).graph())
+
+    def test_what_no_31_bit_multiplier_represents_takes_the_wide_kernel(self):
+        assert kernels(Chain((1, 4), scale=1e5).dense(3, scale=1e-12).graph()) == ["dense_wide_s8"]
+        graph = Chain((1, 4), scale=1.0, zero=0).dense(3, scale=98.0, bias=False, per_channel=False).graph()
+        graph = with_tensor(graph, 1, scale=np.float32([1.0]))
+        assert kernels(graph) == ["dense_wide_s8"]
+        assert engine.Model(graph).program.steps[0].params.ratio[0].high >> 20 == 1023 - 7
 
     def test_largest_bias_and_dead_channels(self):
         graph = Chain((1, 8), zero=0).dense(3).graph()

@@ -46,8 +46,8 @@ CASES = {
     ),
     "several vectors": (
         lambda: changed(dense(), 1, **weights((4, 3))),
-        engine.UnsupportedError,
-        "holds more than one vector of 3",
+        engine.FormatError,
+        r"has shape \(1, 4\); expected \(2, 4\)",
     ),
     "output of another size": (
         lambda: changed(dense(), 3, shape=(1, 5)),

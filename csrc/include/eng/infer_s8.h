@@ -31,6 +31,22 @@ typedef struct {
  * Cost: in*out multiply-adds, out requantizations. */
 void eng_dense_s8(const eng_dense_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
 
+/* ratio_step: 0 = one ratio for all outputs, 1 = one an output. */
+typedef struct {
+    uint32_t rows;
+    uint16_t in, out;
+    uint8_t ratio_step;
+    eng_output_s8 y;
+    const eng_ratio *ratio;
+} eng_dense_wide_s8_params;
+
+/* Dense layer over `rows` vectors, with ratios in full: for several vectors, and for ratios that no eng_rescale represents
+ * exactly.  y[r][n] = requant_wide(bias[n] + sum_k w[n][k] * x[r][k])
+ *   x    [rows][in]   codes; bias and w as in eng_dense_s8.
+ *   y    [rows][out]  codes; must not overlap x.
+ * Bound as in eng_dense_s8. Cost: rows*in*out multiply-adds, rows*out requantizations of 84-bit products. */
+void eng_dense_wide_s8(const eng_dense_wide_s8_params *p, const int8_t *x, const int8_t *w, const int32_t *bias, int8_t *y);
+
 /* sum_k x[k] * w[k], k < n; no partial sum may leave int32. w may lie in flash. */
 int32_t eng_dot_s8(const int8_t *x, const int8_t *w, uint16_t n);
 

@@ -35,6 +35,7 @@ typedef enum {
     ENG_OP_REQUANTIZE_S8_U8,
     ENG_OP_QUANTIZE_F32_U8,
     ENG_OP_DEQUANTIZE_U8_F32,
+    ENG_OP_DENSE_WIDE_S8,
     ENG_OP_COUNT
 } eng_op;
 

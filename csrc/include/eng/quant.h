@@ -19,6 +19,12 @@ typedef struct {
     uint8_t right;
 } eng_rescale;
 
+/* A rescale ratio in full: the bits of an IEEE 754 binary64 number, positive and normal, or 0 with all bits 0. */
+typedef struct {
+    uint32_t low;
+    uint32_t high;
+} eng_ratio;
+
 /* How int8 codes are written: zero point and the range of the fused activation, -128 <= lo <= hi <= 127. */
 typedef struct {
     int8_t zero;
@@ -43,11 +49,19 @@ int32_t eng_rescale_double(int32_t acc, const eng_rescale *r);
  * does not wrap. */
 int32_t eng_rescale_single(int32_t acc, const eng_rescale *r);
 
+/* acc * ratio as IEEE 754 double arithmetic has it, the product rounded to 53 bits (ties to even), then rounded to nearest,
+ * ties away from zero; within [-INT32_MAX, INT32_MAX] (the reference leaves it undefined beyond). Integers only, since a
+ * double has 32 bits on AVR. Monotone in acc. */
+int32_t eng_rescale_wide(int32_t acc, const eng_ratio *r);
+
 /* clamp(y->zero + eng_rescale_double(acc, r), y->lo, y->hi) */
 int8_t eng_requant_double_s8(int32_t acc, const eng_rescale *r, const eng_output_s8 *y);
 
 /* clamp(y->zero + eng_rescale_single(acc, r), y->lo, y->hi) */
 int8_t eng_requant_single_s8(int32_t acc, const eng_rescale *r, const eng_output_s8 *y);
+
+/* clamp(y->zero + eng_rescale_wide(acc, r), y->lo, y->hi) */
+int8_t eng_requant_wide_s8(int32_t acc, const eng_ratio *r, const eng_output_s8 *y);
 
 #ifdef __cplusplus
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from engine.model import Model
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, Params, Program, RequantizeParams
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Params, Program, RequantizeParams
 from enginekit.encode.candidate import Candidate, Context, Encoder
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.dense_layer import dense_layers
@@ -53,7 +53,7 @@ class Encoding:
 def _output_range(params: Params) -> tuple[int, int]:
     if isinstance(params, Conv2DMaxPool2DParams):
         return params.conv.y.lo, params.conv.y.hi
-    if isinstance(params, DenseParams | Conv2DParams | RequantizeParams):
+    if isinstance(params, DenseParams | DenseWideParams | Conv2DParams | RequantizeParams):
         return params.y.lo, params.y.hi
     return -128, 127
 

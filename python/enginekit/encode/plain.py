@@ -125,7 +125,7 @@ def _data(part: _Part, prefix: str, step: Step) -> str:
             lines.append(_array(f"{prefix}{kind}{part.suffix}", f"{values.dtype.name}_t", texts, step))
     for kind, records in arrays(part.params):
         pointers[kind] = f"{prefix}{kind}{part.suffix}"
-        texts = [initializer(item, {}) if kind == "rescale" else str(item) for item in records]
+        texts = [initializer(item, {}) if kind in ("rescale", "ratio") else str(item) for item in records]
         lines.append(_array(pointers[kind], ELEMENTS[kind][1], texts, step))
     record = initializer(part.params, pointers)
     lines.append(f"static const {c_name(type(part.params))} {prefix}params{part.suffix} =\n    {record};")
@@ -133,7 +133,7 @@ def _data(part: _Part, prefix: str, step: Step) -> str:
 
 
 def _array(name: str, c_type: str, texts: list[str], step: Step) -> str:
-    size = len(texts) * {"int8_t": 1, "int32_t": 4, "eng_rescale": 6}[c_type]
+    size = len(texts) * {"int8_t": 1, "int32_t": 4, "eng_rescale": 6, "eng_ratio": 8}[c_type]
     if size > MAX_ARRAY:
         raise UnsupportedError(
             f"layer {step.name!r} ({step.kernel}): array {name} has {size} bytes; avr-gcc takes at most {MAX_ARRAY}, "

@@ -20,6 +20,7 @@ from engine.program import KERNELS
 CANARY = 8
 STRUCTS = {
     "DenseParams": "eng_dense_s8_params",
+    "DenseWideParams": "eng_dense_wide_s8_params",
     "Conv2DParams": "eng_conv2d_s8_params",
     "Conv2DMaxPool2DParams": "eng_conv2d_max_pool2d_s8_params",
     "Pool2DParams": "eng_pool2d_s8_params",
@@ -42,7 +43,7 @@ def numbers(values: Iterable[int]) -> str:
 
 def field_text(name: str, value: object, case: str) -> str:
     """One member of a params struct; pointers refer to arrays of their own."""
-    if name in {"rescale", "table", "codes"} and isinstance(value, tuple):
+    if name in {"rescale", "ratio", "table", "codes"} and isinstance(value, tuple):
         return f".{name} = {case}_{name}"
     if is_dataclass(value):
         return f".{name} = {{{members(value, case)}}}"
@@ -66,6 +67,9 @@ def pointed(params: object, case: str) -> list[str]:
         elif f.name == "rescale" and isinstance(value, tuple):
             rows = ", ".join(f"{{{r.mult}, {r.left}, {r.right}}}" for r in value)
             lines.append(f"static const eng_rescale {case}_rescale[] = {{{rows}}};")
+        elif f.name == "ratio":
+            rows = ", ".join(f"{{{r.low}u, {r.high}u}}" for r in value)
+            lines.append(f"static const eng_ratio {case}_ratio[] = {{{rows}}};")
         elif is_dataclass(value):
             lines += pointed(value, case)
     return lines

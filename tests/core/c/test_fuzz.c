@@ -57,6 +57,12 @@ static eng_rescale some_rescale(void)
     return any() % 32 == 0 ? bad : good;
 }
 
+static eng_ratio some_ratio(void)
+{
+    const eng_ratio bad = {any(), any()}, good = {any(), (UINT32_C(960) + any() % 70) << 20 | (any() & 0xfffff)};
+    return any() % 32 == 0 ? bad : good;
+}
+
 static eng_output_s8 some_output(void)
 {
     const eng_output_s8 y = {(int8_t)any(), (int8_t)(any() % 2 != 0 ? -128 : (int32_t)(any() % 256) - 128),
@@ -66,6 +72,7 @@ static eng_output_s8 some_output(void)
 
 typedef union {
     eng_dense_s8_params dense;
+    eng_dense_wide_s8_params dense_wide;
     eng_conv2d_s8_params conv;
     eng_conv2d_max_pool2d_s8_params fused;
     eng_pool2d_s8_params pool;
@@ -138,19 +145,30 @@ static void fill_move(uint8_t op, some_params *p, uint32_t count, const int8_t *
     }
 }
 
-static void fill(uint8_t op, some_params *p, const eng_rescale *rescale, const int32_t *table, const int8_t *w)
+typedef struct {
+    const eng_rescale *rescale;
+    const eng_ratio *ratio;
+    const int32_t *table;
+    const int8_t *w;
+} pointed;
+
+static void fill(uint8_t op, some_params *p, const pointed *at)
 {
     const uint32_t count = any() % 64 == 0 ? 0 : 1 + any() % 50;
     const float scale = (float)(any() % 1000) / 100.0f;
     switch (op) {
     case ENG_OP_DENSE_S8:
-        p->dense = (eng_dense_s8_params){few(256), few(16), (uint8_t)(any() % 2), some_output(), rescale};
+        p->dense = (eng_dense_s8_params){few(256), few(16), (uint8_t)(any() % 2), some_output(), at->rescale};
+        break;
+    case ENG_OP_DENSE_WIDE_S8:
+        p->dense_wide =
+            (eng_dense_wide_s8_params){size_up_to(4), few(256), few(16), (uint8_t)(any() % 2), some_output(), at->ratio};
         break;
     case ENG_OP_CONV2D_S8:
-        p->conv = some_conv(rescale);
+        p->conv = some_conv(at->rescale);
         break;
     case ENG_OP_DEPTHWISE_CONV2D_S8:
-        p->conv = some_conv(rescale);
+        p->conv = some_conv(at->rescale);
         p->conv.in_c = few(4);
         p->conv.out_c = (uint16_t)(any() % 16 == 0 ? few(16) : p->conv.in_c * few(4));
         break;
@@ -163,10 +181,10 @@ static void fill(uint8_t op, some_params *p, const eng_rescale *rescale, const i
     case ENG_OP_COPY_S8:
     case ENG_OP_PAD_S8:
     case ENG_OP_LOOKUP_S8:
-        fill_move(op, p, count, w);
+        fill_move(op, p, count, at->w);
         break;
     case ENG_OP_CONV2D_MAX_POOL2D_S8:
-        p->fused.conv = some_conv(rescale);
+        p->fused.conv = some_conv(at->rescale);
         p->fused.pool = some_window(p->fused.conv.window.out_h, p->fused.conv.window.out_w);
         break;
     case ENG_OP_MAX_POOL2D_S8:
@@ -179,7 +197,7 @@ static void fill(uint8_t op, some_params *p, const eng_rescale *rescale, const i
         p->requantize = (eng_requantize_s8_params){count, (int8_t)any(), some_rescale(), some_output()};
         break;
     case ENG_OP_SOFTMAX_S8:
-        p->softmax = (eng_softmax_s8_params){count, few(600), few(256), table};
+        p->softmax = (eng_softmax_s8_params){count, few(600), few(256), at->table};
         break;
     case ENG_OP_ARGMAX_S8:
         p->argmax = (eng_argmax_s8_params){count, few(600)};
@@ -214,14 +232,17 @@ static uint32_t accepted[ENG_OP_COUNT];
 static void run_one(const int8_t *w, const int32_t *bias, const int32_t *table)
 {
     eng_rescale rescale[16];
+    eng_ratio ratio[16];
     some_params p;
     memset(&p, 0, sizeof p);
     for (unsigned i = 0; i < 16; ++i) {
         rescale[i] = some_rescale();
+        ratio[i] = some_ratio();
     }
     eng_layer layer = {(uint8_t)(any() % ENG_OP_COUNT), &p, w, bias, 0, 0, 0, 0};
     uint32_t bytes;
-    fill(layer.op, &p, rescale, table, w);
+    const pointed at = {rescale, ratio, table, w};
+    fill(layer.op, &p, &at);
     place(&layer, &bytes);
     const eng_model model = {&layer, 1, bytes};
     if (eng_model_check(&model, NULL) != ENG_OK) {

@@ -19,6 +19,8 @@ static const eng_window pool = {4, 5, 2, 2, 2, 2, 2, 2, 1, 1, 0, 0};
 
 static const eng_dense_s8_params dense = {7, 2, 1, {0, -128, 127}, ratio};
 static const eng_conv2d_s8_params conv = {{6, 7, 4, 5, 3, 3, 1, 1, 1, 1, 0, 0}, 3, 2, -3, 1, {0, -128, 127}, ratio};
+static const eng_ratio half[2] = {{0, 0x3fe00000}, {0, 0}};
+static const eng_dense_wide_s8_params wide = {3, 7, 2, 1, {0, -128, 127}, half};
 static const eng_pool2d_s8_params pooling = {{6, 7, 4, 5, 3, 3, 1, 1, 1, 1, 0, 0}, 3, -128, 127};
 static const eng_requantize_s8_params requantize = {9, 0, RATIO, {0, 0, 127}};
 static const eng_softmax_s8_params softmax = {2, 5, 3, table};
@@ -43,6 +45,7 @@ static void check_sound_records(void)
 {
     const eng_conv2d_max_pool2d_s8_params both = fused();
     CHECK(eng_params_check(ENG_OP_DENSE_S8, &dense, w, bias) == ENG_OK);
+    CHECK(eng_params_check(ENG_OP_DENSE_WIDE_S8, &wide, w, bias) == ENG_OK);
     CHECK(eng_params_check(ENG_OP_CONV2D_S8, &conv, w, bias) == ENG_OK);
     CHECK(eng_params_check(ENG_OP_CONV2D_MAX_POOL2D_S8, &both, w, bias) == ENG_OK);
     CHECK(eng_params_check(ENG_OP_MAX_POOL2D_S8, &pooling, NULL, NULL) == ENG_OK);
@@ -63,6 +66,8 @@ static void check_pointers(void)
     CHECK(eng_params_check(ENG_OP_CONV2D_S8, &conv, w, NULL) == ENG_ERR_NULL);
     EXPECT(ENG_OP_DENSE_S8, eng_dense_s8_params, dense, rescale, NULL, ENG_ERR_NULL);
     EXPECT(ENG_OP_SOFTMAX_S8, eng_softmax_s8_params, softmax, table, NULL, ENG_ERR_NULL);
+    CHECK(eng_params_check(ENG_OP_DENSE_WIDE_S8, &wide, NULL, bias) == ENG_ERR_NULL);
+    EXPECT(ENG_OP_DENSE_WIDE_S8, eng_dense_wide_s8_params, wide, ratio, NULL, ENG_ERR_NULL);
 #ifndef __AVR__ /* where nothing needs alignment */
     const void *const odd_bias = (const int8_t *)bias + 1;
     const void *const odd_ratio = (const int8_t *)ratio + 2;
@@ -77,6 +82,9 @@ static void check_shapes(void)
 {
     EXPECT(ENG_OP_DENSE_S8, eng_dense_s8_params, dense, in, 0, ENG_ERR_SHAPE);
     EXPECT(ENG_OP_DENSE_S8, eng_dense_s8_params, dense, out, 0, ENG_ERR_SHAPE);
+    EXPECT(ENG_OP_DENSE_WIDE_S8, eng_dense_wide_s8_params, wide, rows, 0, ENG_ERR_SHAPE);
+    EXPECT(ENG_OP_DENSE_WIDE_S8, eng_dense_wide_s8_params, wide, in, 0, ENG_ERR_SHAPE);
+    EXPECT(ENG_OP_DENSE_WIDE_S8, eng_dense_wide_s8_params, wide, out, 0, ENG_ERR_SHAPE);
     EXPECT(ENG_OP_CONV2D_S8, eng_conv2d_s8_params, conv, in_c, 0, ENG_ERR_SHAPE);
     EXPECT(ENG_OP_CONV2D_S8, eng_conv2d_s8_params, conv, out_c, 0, ENG_ERR_SHAPE);
     EXPECT(ENG_OP_CONV2D_S8, eng_conv2d_s8_params, conv, in_c, 21846, ENG_ERR_SHAPE); /* a row of 3 * 21846 = 65538 taps */
@@ -138,6 +146,12 @@ static void check_ranges(void)
         EXPECT(ENG_OP_REQUANTIZE_S8, eng_requantize_s8_params, requantize, rescale, bad[i], ENG_ERR_RANGE);
         EXPECT(ENG_OP_DENSE_S8, eng_dense_s8_params, dense, rescale, pair, ENG_ERR_RANGE);
     }
+    static const eng_ratio no_ratio[] = {{1, 0}, {0, 0x000fffff}, {0, 0x7ff00000}, {0, 0x80000000}, {0, 0xbfe00000}};
+    for (uint8_t i = 0; i < sizeof no_ratio / sizeof no_ratio[0]; ++i) {
+        const eng_ratio pair[2] = {half[0], no_ratio[i]};
+        EXPECT(ENG_OP_DENSE_WIDE_S8, eng_dense_wide_s8_params, wide, ratio, pair, ENG_ERR_RANGE);
+    }
+    EXPECT(ENG_OP_DENSE_WIDE_S8, eng_dense_wide_s8_params, wide, ratio_step, 2, ENG_ERR_RANGE);
     EXPECT(ENG_OP_DENSE_S8, eng_dense_s8_params, dense, rescale_step, 2, ENG_ERR_RANGE);
     EXPECT(ENG_OP_DENSE_S8, eng_dense_s8_params, dense, y.lo, 127, ENG_OK);
     EXPECT(ENG_OP_CONV2D_S8, eng_conv2d_s8_params, conv, y.hi, -128, ENG_OK);
