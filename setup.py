@@ -21,13 +21,14 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 CORE_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/include/**/*.h"))
 CORE_SOURCES = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/src/*.c"))
-#: Flags of the twins, csrc/x86/<name>.c. Elsewhere dispatch.c has the portable kernels only.
+#: Flags of the twins, csrc/x86/<name>*.c. Elsewhere dispatch.c has the portable kernels only.
 TWINS = (
     {"avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"], "avx2": ["-mavx2"]}
     if platform.machine() in ("x86_64", "AMD64")
     else {}
 )
-DISPATCH_SOURCES = ["csrc/x86/dispatch.c", *(["csrc/x86/products.c"] if TWINS else [])]
+DISPATCH_SOURCES = ["csrc/x86/dispatch.c", "csrc/x86/elementwise.c", *(["csrc/x86/products.c"] if TWINS else [])]
+TWIN_SOURCES = {name: sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"csrc/x86/{name}*.c")) for name in TWINS}
 TWIN_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/x86/*.h"))
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef"]
 C_WARNINGS = [*WARNINGS, "-Wcast-qual", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wdouble-promotion"]
@@ -55,7 +56,10 @@ class BuildCore(build_clib):
     """Static library; recompiled when a header changes."""
 
     def get_source_files(self) -> list[str]:
-        return CORE_SOURCES + CORE_HEADERS + DISPATCH_SOURCES + TWIN_HEADERS + [f"csrc/x86/{name}.c" for name in TWINS]
+        return [
+            *(CORE_SOURCES + CORE_HEADERS + DISPATCH_SOURCES + TWIN_HEADERS),
+            *(source for sources in TWIN_SOURCES.values() for source in sources),
+        ]
 
 
 class BuildExtensions(build_ext):
@@ -95,7 +99,7 @@ setup(
     # In the linker's order: who needs before who is needed.
     libraries=[
         library("eng_core", CORE_SOURCES + DISPATCH_SOURCES),
-        *(library(f"eng_{name}", [f"csrc/x86/{name}.c"], *flags) for name, flags in TWINS.items()),
+        *(library(f"eng_{name}", TWIN_SOURCES[name], *flags) for name, flags in TWINS.items()),
     ],
     ext_modules=[
         *cythonize(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which twin runs a layer. The only place that knows instruction sets; without x86-64 everything is portable. */
+#include "elementwise.h"
 #include "eng/prepare.h"
 
 static void run_portable(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
@@ -60,12 +61,14 @@ bool eng_isa_available(eng_isa isa)
 typedef struct {
     eng_x86_format format;
     eng_prepared_run products, depthwise;
+    const eng_prepared_run *elementwise; /* by operator */
 } twins;
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 0}, eng_avx2_products, eng_avx2_depthwise};
-    static const twins avx512vnni = {{16, 1, 128}, eng_avx512vnni_products, eng_avx512vnni_depthwise};
+    static const twins avx2 = {{8, 2, 0}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_elementwise};
+    static const twins avx512vnni = {
+        {16, 1, 128}, eng_avx512vnni_products, eng_avx512vnni_depthwise, eng_avx512vnni_elementwise};
     return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
 }
 
@@ -74,20 +77,37 @@ static bool is_products(const eng_layer *l)
     return l->op == ENG_OP_DENSE_S8 || l->op == ENG_OP_CONV2D_S8 || l->op == ENG_OP_CONV2D_MAX_POOL2D_S8;
 }
 
+static eng_prepared_run table_of(eng_isa isa)
+{
+    uint32_t eax, ebx, ecx = 0, edx;
+    if (isa == ENG_ISA_AVX512VNNI && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit_AVX512VBMI) != 0) {
+        return eng_avx512vbmi_table;
+    }
+    return isa == ENG_ISA_PORTABLE ? eng_portable_table : eng_avx2_table;
+}
+
+static eng_prepared prepare_elementwise(eng_isa isa, const eng_layer *l)
+{
+    const eng_prepared portable = {run_portable, 0, 0};
+    const twins *const t = twins_of(isa);
+    eng_prepared prepared = {eng_is_table(l) ? table_of(isa) : t != NULL ? t->elementwise[l->op] : NULL, 0, 0};
+    if (prepared.run == NULL || !eng_x86_elementwise_plan(l, &prepared.packed_size, &prepared.scratch_size)) {
+        return portable;
+    }
+    return prepared;
+}
+
 eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
     eng_prepared prepared = {run_portable, 0, 0};
     const twins *t = twins_of(isa);
     eng_x86_products p;
-    if (t == NULL) {
-        return prepared;
-    }
-    if (is_products(l) && eng_x86_products_plan(&t->format, l, &p)) {
+    if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &p)) {
         prepared.run = t->products;
-    } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &p)) {
+    } else if (t != NULL && l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &p)) {
         prepared.run = t->depthwise;
     } else {
-        return prepared;
+        return prepare_elementwise(isa, l);
     }
     prepared.packed_size = p.size;
     prepared.scratch_size = p.scratch;
@@ -101,8 +121,10 @@ void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
     }
     if (is_products(l)) {
         eng_x86_products_pack(&twins_of(isa)->format, l, packed);
-    } else {
+    } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8) {
         eng_x86_depthwise_pack(&twins_of(isa)->format, l, packed);
+    } else {
+        eng_x86_elementwise_pack(l, packed);
     }
 }
 
@@ -115,17 +137,17 @@ bool eng_isa_available(eng_isa isa)
 
 eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
-    const eng_prepared prepared = {run_portable, 0, 0};
+    const eng_prepared portable = {run_portable, 0, 0};
+    eng_prepared table = {eng_portable_table, 0, 0};
     (void)isa;
-    (void)l;
-    return prepared;
+    return eng_is_table(l) && eng_x86_elementwise_plan(l, &table.packed_size, &table.scratch_size) ? table : portable;
 }
 
 void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
 {
-    (void)isa;
-    (void)l;
-    (void)packed;
+    if (eng_prepare(isa, l).packed_size != 0) {
+        eng_x86_elementwise_pack(l, packed);
+    }
 }
 
 #endif

@@ -101,6 +101,12 @@ typedef union {
     eng_conv2d_max_pool2d_s8_params conv_pool;
     eng_pool2d_s8_params pool;
     eng_requantize_s8_params requantize;
+    eng_lookup_s8_params lookup;
+    eng_add_s8_params add;
+    eng_mul_s8_params mul;
+    eng_mean_s8_params mean;
+    eng_argmax_s8_params argmax;
+    eng_copy_s8_params copy;
 } params;
 
 typedef struct {
@@ -119,10 +125,95 @@ static sizes random_conv(eng_conv2d_s8_params *p)
     return s;
 }
 
+/* Ratios as add's: 1/2 and less, and about 2^-20. */
+static eng_rescale shrinking(uint8_t least, uint8_t most)
+{
+    eng_rescale r = rescale(0);
+    r.right = between(least, most) & 31;
+    return r;
+}
+
+static eng_broadcast broadcast(uint32_t count, uint32_t channels_)
+{
+    const eng_broadcast all[] = {{count, 1}, {count, 1}, {1, 1}, {channels_, 1}, {count / channels_, channels_}};
+    return all[eng_rng_below(&rng, 5)];
+}
+
+/* Operands of the same shape, or broadcast; returns how many elements the second has if it is constant. */
+static size_t random_pair(uint32_t *count, eng_broadcast *x, eng_broadcast *x2)
+{
+    const uint32_t inner = channels();
+    *count = inner * between(1, eng_rng_below(&rng, 4) ? 6 : 40);
+    *x = broadcast(*count, inner);
+    *x2 = broadcast(*count, inner);
+    return eng_rng_below(&rng, 3) ? 0 : x2->size;
+}
+
+static size_t random_add(eng_add_s8_params *p)
+{
+    p->zero_x = code();
+    p->zero_x2 = code();
+    p->rescale_x = shrinking(0, 3);
+    p->rescale_x2 = shrinking(0, 3);
+    p->rescale_y = eng_rng_below(&rng, 8) ? shrinking(15, 20) : shrinking(0, 31);
+    p->y = output();
+    return random_pair(&p->count, &p->x, &p->x2);
+}
+
+static size_t random_mul(eng_mul_s8_params *p)
+{
+    p->zero_x = code();
+    p->zero_x2 = code();
+    p->rescale = rescale(30);
+    p->y = output();
+    return random_pair(&p->count, &p->x, &p->x2);
+}
+
+static void random_mean(eng_mean_s8_params *p)
+{
+    p->pixels = eng_rng_below(&rng, 4) ? between(1, 60) : between(1, 1000);
+    p->channels = channels();
+    p->zero_x = code();
+    p->divisor = 1;
+    p->rescale = rescale(8);
+    p->y = output();
+}
+
+static void random_copy(eng_copy_s8_params *p)
+{
+    p->rows = between(1, 20);
+    p->size = channels();
+    p->first = between(0, 20);
+    p->stride = p->first + p->size + between(0, 20);
+}
+
 static sizes random_params(uint8_t op, params *p)
 {
+    static int8_t table[256];
     sizes s = {0, 0};
     switch (op) {
+    case ENG_OP_ADD_S8:
+    case ENG_OP_SUB_S8:
+        s.w = random_add(&p->add);
+        break;
+    case ENG_OP_MUL_S8:
+        s.w = random_mul(&p->mul);
+        break;
+    case ENG_OP_MEAN_S8:
+        random_mean(&p->mean);
+        break;
+    case ENG_OP_COPY_S8:
+        random_copy(&p->copy);
+        break;
+    case ENG_OP_ARGMAX_S8:
+        p->argmax.rows = between(1, 5);
+        p->argmax.size = between(1, 300);
+        break;
+    case ENG_OP_LOOKUP_S8:
+        fill(table, sizeof table);
+        p->lookup.count = between(1, 300);
+        p->lookup.codes = table;
+        break;
     case ENG_OP_DENSE_S8:
         p->dense.in = eng_rng_below(&rng, 8) ? between(1, 200) : between(1, 3000);
         p->dense.out = channels();
@@ -144,6 +235,8 @@ static sizes random_params(uint8_t op, params *p)
         p->conv_pool.pool = window(p->conv_pool.conv.window.out_h, p->conv_pool.conv.window.out_w);
         break;
     case ENG_OP_REQUANTIZE_S8:
+    case ENG_OP_REQUANTIZE_U8_S8:
+    case ENG_OP_REQUANTIZE_S8_U8:
         p->requantize.count = between(1, 300);
         p->requantize.zero_x = code();
         p->requantize.rescale = rescale(30);
@@ -214,6 +307,21 @@ static int compare(eng_isa isa, const eng_layer *l, uint32_t arena_size)
     return differs;
 }
 
+/* Buffers behind one another, and the result in an operand's place where it may be; returns the arena's size. */
+static uint32_t place(eng_layer *l)
+{
+    const uint32_t x = eng_layer_x_size(l), x2 = eng_layer_x2_size(l), y = eng_layer_y_size(l);
+    const bool elementwise = l->op == ENG_OP_ADD_S8 || l->op == ENG_OP_SUB_S8 || l->op == ENG_OP_MUL_S8 ||
+                             l->op == ENG_OP_REQUANTIZE_S8 || l->op == ENG_OP_LOOKUP_S8;
+    l->x2 = x;
+    l->y = (x + x2 + 3) / 4 * 4;
+    if (elementwise && eng_rng_below(&rng, 2) && (x == y || x2 == y)) {
+        l->y = x == y ? l->x : l->x2;
+        return x + x2;
+    }
+    return l->y + y;
+}
+
 static int one_case(eng_isa isa, uint8_t op)
 {
     params *const p = calloc(1, sizeof *p);
@@ -227,8 +335,7 @@ static int one_case(eng_isa isa, uint8_t op)
     }
     eng_rescale *const r = random_rescales(op, p, s.bias);
     eng_layer l = {.op = op, .params = p, .w = s.w ? w : NULL, .bias = s.bias ? bias : NULL};
-    l.y = eng_layer_x_size(&l);
-    const int result = compare(isa, &l, l.y + eng_layer_y_size(&l));
+    const int result = compare(isa, &l, place(&l));
     if (result == 1) {
         const eng_window *v = &p->conv.window;
         printf("op %u: image %ux%u -> %ux%u, kernel %ux%u, stride %ux%u, dilation %ux%u, pad %u,%u, channels %u -> %u\n", op,
@@ -244,9 +351,22 @@ static int one_case(eng_isa isa, uint8_t op)
 
 static int all_cases(eng_isa isa, uint32_t seed, uint32_t count)
 {
-    static const uint8_t ops[] = {ENG_OP_DENSE_S8,           ENG_OP_CONV2D_S8,         ENG_OP_CONV2D_MAX_POOL2D_S8,
-                                  ENG_OP_MAX_POOL2D_S8,      ENG_OP_AVERAGE_POOL2D_S8, ENG_OP_REQUANTIZE_S8,
-                                  ENG_OP_DEPTHWISE_CONV2D_S8};
+    static const uint8_t ops[] = {ENG_OP_DENSE_S8,
+                                  ENG_OP_CONV2D_S8,
+                                  ENG_OP_CONV2D_MAX_POOL2D_S8,
+                                  ENG_OP_MAX_POOL2D_S8,
+                                  ENG_OP_AVERAGE_POOL2D_S8,
+                                  ENG_OP_REQUANTIZE_S8,
+                                  ENG_OP_DEPTHWISE_CONV2D_S8,
+                                  ENG_OP_REQUANTIZE_U8_S8,
+                                  ENG_OP_REQUANTIZE_S8_U8,
+                                  ENG_OP_LOOKUP_S8,
+                                  ENG_OP_ADD_S8,
+                                  ENG_OP_SUB_S8,
+                                  ENG_OP_MUL_S8,
+                                  ENG_OP_MEAN_S8,
+                                  ENG_OP_COPY_S8,
+                                  ENG_OP_ARGMAX_S8};
     for (size_t i = 0; i < sizeof ops; ++i) {
         uint32_t done = 0;
         for (uint32_t n = 0; n < count; ++n) {

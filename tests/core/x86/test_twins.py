@@ -37,11 +37,11 @@ def build(folder: Path, *options: str) -> Path:
     twins = ROOT / "csrc" / "x86"
     objects = []
     jobs = []
-    for name in FLAGS if IS_X86 else []:
-        objects.append(folder / f"{name}.o")
-        jobs.append(subprocess.Popen([*command, *FLAGS[name], "-c", twins / f"{name}.c", "-o", objects[-1]]))
+    for source, flags in [(s, FLAGS[n]) for n in FLAGS for s in sorted(twins.glob(f"{n}*.c")) if IS_X86]:
+        objects.append(folder / f"{source.stem}.o")
+        jobs.append(subprocess.Popen([*command, *flags, "-c", source, "-o", objects[-1]]))
     assert all(job.wait() == 0 for job in jobs)
-    shared = [twins / "dispatch.c", *([twins / "products.c"] if IS_X86 else [])]
+    shared = [twins / "dispatch.c", twins / "elementwise.c", *([twins / "products.c"] if IS_X86 else [])]
     sources = [Path(__file__).with_suffix(".c"), *shared, *sorted((ROOT / "csrc" / "src").glob("*.c"))]
     program = folder / "test_twins"
     subprocess.run([*command, *sources, *objects, "-lm", "-o", program], check=True)

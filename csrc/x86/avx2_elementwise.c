@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Twins for AVX2. */
+#include <immintrin.h>
+
+#include "elementwise_run.h"
+
+/* Rows of sixteen codes that one half of the bytes may look up. */
+#define ROWS 8
+
+/* Bytes `first` to `first` + 127. A byte before a row selects zero in it, as its top bit is set after the subtraction, which
+ * saturates; one behind a row selects a code of this row too, and the rows' exclusive-or with their neighbours undo it. */
+static inline __m256i half_looked_up(const uint8_t *steps, __m256i x)
+{
+    const __m256i row = _mm256_set1_epi8(16);
+    __m256i y = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (uint32_t r = 0; r < ROWS; ++r) {
+        const __m128i codes = _mm_load_si128((const void *)(steps + (size_t)16 * r));
+        y = _mm256_xor_si256(y, _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(codes), x));
+        x = _mm256_subs_epi8(x, row);
+    }
+    return y;
+}
+
+void eng_avx2_table(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_x86_table *const table = packed;
+    const uint8_t *const x = arena + l->x;
+    uint8_t *const y = arena + l->y;
+    const uint32_t n = eng_layer_x_size(l);
+    const __m256i top = _mm256_set1_epi8(INT8_MIN);
+    uint32_t i = 0;
+    (void)scratch;
+    for (; i + 32 <= n; i += 32) {
+        const __m256i codes = _mm256_loadu_si256((const void *)(x + i));
+        const __m256i low = half_looked_up(table->steps, codes);
+        const __m256i high = half_looked_up(table->steps + ENG_X86_CODES / 2, _mm256_xor_si256(codes, top));
+        _mm256_storeu_si256((void *)(y + i), _mm256_xor_si256(low, high));
+    }
+    for (; i < n; ++i) {
+        y[i] = table->plain[x[i]];
+    }
+}
+
+const eng_prepared_run eng_avx2_elementwise[ENG_OP_COUNT] = ENG_ELEMENTWISE;

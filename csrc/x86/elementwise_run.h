@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Twins in plain C, for the compiler to make vectors of whatever instruction set includes this. Inner loops have constant
+ * lengths and local results, so that it can. ENG_ELEMENTWISE lists the twins by operator. */
+#ifndef ENG_X86_ELEMENTWISE_RUN_H
+#define ENG_X86_ELEMENTWISE_RUN_H
+
+#include <string.h>
+
+#include "elementwise.h"
+
+#define ENG_INLINE static inline __attribute__((always_inline))
+#define GROUP      ENG_X86_GROUP
+
+/* An operand, group by group. */
+typedef struct {
+    const int8_t *codes;
+    uint32_t size, repeat;
+    uint32_t at, uses; /* where a broadcast one is: element, and uses of it so far */
+    int8_t *room;      /* null if the operand is as long as the result */
+} operand;
+
+/* Takes what it needs of *room. */
+static operand operand_of(const eng_broadcast *b, const int8_t *codes, uint32_t count, int8_t **room)
+{
+    operand o = {codes, b->size, b->repeat, 0, 0, NULL};
+    if (b->size == count) {
+        return o;
+    }
+    o.room = *room;
+    *room += GROUP;
+    if (b->repeat == 1) { /* a row and its continuation */
+        for (uint32_t i = 0; i < b->size + GROUP; i += b->size) {
+            const uint32_t left = b->size + GROUP - i;
+            memcpy(o.room + i, codes, left < b->size ? left : b->size);
+        }
+        *room += b->size;
+    }
+    return o;
+}
+
+/* The next `count` <= GROUP codes; GROUP may be read if the operand is broadcast. */
+static const int8_t *take(operand *o, uint32_t count)
+{
+    if (o->repeat == 1) {
+        const int8_t *const codes = (o->room == NULL ? o->codes : o->room) + o->at;
+        o->at += count;
+        o->at = o->room == NULL || o->at < o->size ? o->at : o->at % o->size;
+        return codes;
+    }
+    for (uint32_t i = 0; i < count;) {
+        const uint32_t left = o->repeat - o->uses, n = left < count - i ? left : count - i;
+        memset(o->room + i, o->codes[o->at], n);
+        i += n;
+        o->uses = n == left ? 0 : o->uses + n;
+        o->at = n == left ? (o->at + 1) % o->size : o->at;
+    }
+    return o->room;
+}
+
+typedef struct {
+    eng_x86_pair pair;
+    int32_t zero, zero2; /* of mul */
+} pair_of_kernel;
+
+ENG_INLINE uint32_t rough(const pair_of_kernel *k, bool product, int8_t x, int8_t x2)
+{
+    if (!product) {
+        return (uint32_t)x * k->pair.m + (uint32_t)x2 * k->pair.m2 + k->pair.c;
+    }
+    const int32_t p = (x - k->zero) * (x2 - k->zero2);
+    return (uint32_t)p * k->pair.m + (uint32_t)((p * (int32_t)k->pair.m2) >> 15) + k->pair.c;
+}
+
+/* A group; the least of what makes an element doubtful when it is 0. */
+ENG_INLINE uint32_t compute_group(const pair_of_kernel *kernel, bool product, const int8_t *x, const int8_t *x2, int8_t *y)
+{
+    const pair_of_kernel k = *kernel;
+    const int32_t lo = k.pair.lo, hi = k.pair.hi;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < GROUP; ++i) {
+        const uint32_t u = rough(&k, product, x[i], x2[i]);
+        const uint32_t beyond = u & k.pair.doubtful;
+        int32_t code = (int32_t)u >> k.pair.shift;
+        code = code < lo ? lo : code;
+        y[i] = (int8_t)(code > hi ? hi : code);
+        least = beyond < least ? beyond : least;
+    }
+    return least;
+}
+
+/* The portable kernel on `count` pairs. */
+static void run_exactly(const eng_layer *l, uint32_t count, const int8_t *x, const int8_t *x2, int8_t *y)
+{
+    const eng_broadcast same = {count, 1};
+    if (l->op == ENG_OP_MUL_S8) {
+        eng_mul_s8_params p = *(const eng_mul_s8_params *)l->params;
+        p.count = count;
+        p.x = p.x2 = same;
+        eng_mul_s8(&p, x, x2, y);
+        return;
+    }
+    eng_add_s8_params p = *(const eng_add_s8_params *)l->params;
+    p.count = count;
+    p.x = p.x2 = same;
+    (l->op == ENG_OP_SUB_S8 ? eng_sub_s8 : eng_add_s8)(&p, x, x2, y);
+}
+
+/* Computes the doubtful ones of a group again. */
+static void settle_group(const eng_layer *l, const pair_of_kernel *k, const int8_t *x, const int8_t *x2, int8_t *y)
+{
+    int8_t a[GROUP], b[GROUP];
+    uint8_t where[GROUP];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < GROUP; ++i) {
+        const uint32_t u = rough(k, l->op == ENG_OP_MUL_S8, x[i], x2[i]);
+        where[count] = (uint8_t)i;
+        a[count] = x[i];
+        b[count] = x2[i];
+        count += (u & k->pair.doubtful) == 0;
+    }
+    run_exactly(l, count, a, b, a);
+    for (uint32_t i = 0; i < count; ++i) {
+        y[where[i]] = a[i];
+    }
+}
+
+ENG_INLINE void run_pairs(const eng_layer *l, const pair_of_kernel *k, bool product, uint32_t count, operand x, operand x2,
+                          int8_t *y)
+{
+    int8_t a[GROUP] = {0}, b[GROUP] = {0}, codes[GROUP];
+    for (uint32_t i = 0; i < count; i += GROUP) {
+        const uint32_t n = count - i < GROUP ? count - i : GROUP;
+        const int8_t *xi = take(&x, n), *x2i = take(&x2, n);
+        if (n < GROUP) {
+            xi = memcpy(a, xi, n);
+            x2i = memcpy(b, x2i, n);
+        }
+        if (compute_group(k, product, xi, x2i, codes) == 0) {
+            settle_group(l, k, xi, x2i, codes);
+        }
+        if (n == GROUP) {
+            memcpy(y + i, codes, GROUP);
+        } else {
+            memcpy(y + i, codes, n);
+        }
+    }
+}
+
+static void run_add(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_add_s8_params *const p = l->params;
+    const pair_of_kernel k = {*(const eng_x86_pair *)packed, 0, 0};
+    void *const x = arena + l->x, *const x2 = arena + l->x2, *const y = arena + l->y, *const memory = scratch;
+    int8_t *room = memory;
+    const operand a = operand_of(&p->x, x, p->count, &room);
+    run_pairs(l, &k, false, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+}
+
+static void run_mul(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_mul_s8_params *const p = l->params;
+    const pair_of_kernel k = {*(const eng_x86_pair *)packed, p->zero_x, p->zero_x2};
+    void *const x = arena + l->x, *const x2 = arena + l->x2, *const y = arena + l->y, *const memory = scratch;
+    int8_t *room = memory;
+    const operand a = operand_of(&p->x, x, p->count, &room);
+    run_pairs(l, &k, true, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+}
+
+/* sums[i] = sum over rows of x[i], i < width <= GROUP, rows `step` apart. */
+ENG_INLINE void sum_group(const int8_t *x, size_t step, uint32_t rows, uint32_t width, int32_t *sums)
+{
+    int32_t acc[GROUP];
+    for (uint32_t i = 0; i < width; ++i) {
+        acc[i] = *(x + i);
+    }
+    for (uint32_t r = 1; r < rows; ++r) {
+        x += step;
+        for (uint32_t i = 0; i < width; ++i) {
+            acc[i] += x[i];
+        }
+    }
+    memcpy(sums, acc, width * sizeof *acc);
+}
+
+static void sum_rows(const int8_t *x, size_t step, uint32_t rows, size_t n, int32_t *sums)
+{
+    size_t i = 0;
+    for (; i + GROUP <= n; i += GROUP) {
+        sum_group(x + i, step, rows, GROUP, sums + i);
+    }
+    for (; i + 16 <= n; i += 16) {
+        sum_group(x + i, step, rows, 16, sums + i);
+    }
+    if (i < n) {
+        sum_group(x + i, step, rows, (uint32_t)(n - i), sums + i);
+    }
+}
+
+/* The same for maxima. */
+ENG_INLINE void max_group(const int8_t *x, size_t step, uint32_t rows, uint32_t width, int8_t *most)
+{
+    int8_t acc[GROUP];
+    memcpy(acc, x, width);
+    for (uint32_t r = 1; r < rows; ++r) {
+        x += step;
+        for (uint32_t i = 0; i < width; ++i) {
+            acc[i] = x[i] > acc[i] ? x[i] : acc[i];
+        }
+    }
+    memcpy(most, acc, width);
+}
+
+static void max_rows(const int8_t *x, size_t step, uint32_t rows, size_t n, int8_t *most)
+{
+    size_t i = 0;
+    for (; i + GROUP <= n; i += GROUP) {
+        max_group(x + i, step, rows, GROUP, most + i);
+    }
+    for (; i + 16 <= n; i += 16) {
+        max_group(x + i, step, rows, 16, most + i);
+    }
+    if (i < n) {
+        max_group(x + i, step, rows, (uint32_t)(n - i), most + i);
+    }
+}
+
+/* A position of a pool, after its rows have become one: taps `step` apart. Writes up to GROUP - 1 codes too many. */
+typedef struct {
+    uint32_t taps;
+    size_t step;
+    uint32_t channels;
+    uint32_t count; /* of all taps, rows included */
+    int8_t lo, hi;
+} position;
+
+ENG_INLINE void max_position(const position *p, const int8_t *x, uint32_t width, int8_t *y)
+{
+    for (uint32_t c = 0; c < p->channels; c += width) {
+        int8_t acc[GROUP];
+        max_group(x + c, p->step, p->taps, width, acc);
+        for (uint32_t i = 0; i < width; ++i) {
+            const int8_t raised = acc[i] < p->lo ? p->lo : acc[i];
+            acc[i] = raised > p->hi ? p->hi : raised;
+        }
+        memcpy(y + c, acc, width);
+    }
+}
+
+/* Rounded half away from zero: floor((|sum| + floor(count / 2)) / count). count <= 2^15, so that both numbers are below 2^23
+ * and a quotient below a whole number is so by more than float's rounding. */
+ENG_INLINE void mean_position(const position *p, const int32_t *x, int8_t *y)
+{
+    enum { WIDTH = 16 };
+    const float count = (float)p->count;
+    const int32_t half = (int32_t)(p->count / 2);
+    for (uint32_t c = 0; c < p->channels; c += WIDTH) {
+        int32_t acc[WIDTH];
+        int8_t codes[WIDTH];
+        memcpy(acc, x + c, sizeof acc);
+        for (uint32_t t = 1; t < p->taps; ++t) {
+            for (uint32_t i = 0; i < WIDTH; ++i) {
+                acc[i] += x[t * p->step + c + i];
+            }
+        }
+        for (uint32_t i = 0; i < WIDTH; ++i) {
+            const int32_t magnitude = (acc[i] < 0 ? -acc[i] : acc[i]) + half;
+            const int32_t quotient = (int32_t)((float)magnitude / count);
+            const int32_t code = acc[i] < 0 ? -quotient : quotient;
+            const int32_t raised = code < p->lo ? p->lo : code;
+            codes[i] = (int8_t)(raised > p->hi ? p->hi : raised);
+        }
+        memcpy(y + c, codes, WIDTH);
+    }
+}
+
+/* A row of pixels and channels that rows of the image have become: what a pool's columns look at. */
+static size_t image_row(const eng_pool2d_s8_params *p)
+{
+    return (size_t)p->window.in_w * p->channels;
+}
+
+static void run_max_pool(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_pool2d_s8_params *const p = l->params;
+    const eng_window *const v = &p->window;
+    void *const memory = scratch, *const from = arena + l->x, *const to = arena + l->y;
+    const size_t row = image_row(p), out = (size_t)v->out_w * p->channels;
+    int8_t *const tall = memory, *const wide = tall + row + GROUP;
+    position at = {.step = (size_t)v->dilation_w * p->channels, .channels = p->channels, .lo = p->lo, .hi = p->hi};
+    (void)packed;
+    for (uint16_t r = 0; r < v->out_h; ++r) {
+        const eng_span rows = eng_span_rows(v, r);
+        max_rows((const int8_t *)from + rows.pixel * row, v->dilation_h * row, rows.count, row, tall);
+        for (uint16_t q = 0; q < v->out_w; ++q) {
+            const eng_span columns = eng_span_columns(v, q);
+            const int8_t *const x = tall + (size_t)columns.pixel * p->channels;
+            int8_t *const y = wide + (size_t)q * p->channels;
+            at.taps = columns.count;
+            if (p->channels <= 16) {
+                max_position(&at, x, 16, y);
+            } else {
+                max_position(&at, x, GROUP, y);
+            }
+        }
+        memcpy((int8_t *)to + r * out, wide, out);
+    }
+}
+
+static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_pool2d_s8_params *const p = l->params;
+    const eng_window *const v = &p->window;
+    void *const memory = scratch, *const from = arena + l->x, *const to = arena + l->y;
+    const size_t row = image_row(p), out = (size_t)v->out_w * p->channels;
+    int32_t *const tall = memory;
+    void *const behind = tall + row + GROUP;
+    int8_t *const wide = behind;
+    position at = {.step = (size_t)v->dilation_w * p->channels, .channels = p->channels, .lo = p->lo, .hi = p->hi};
+    (void)packed;
+    memset(tall + row, 0, GROUP * sizeof *tall);
+    for (uint16_t r = 0; r < v->out_h; ++r) {
+        const eng_span rows = eng_span_rows(v, r);
+        sum_rows((const int8_t *)from + rows.pixel * row, v->dilation_h * row, rows.count, row, tall);
+        for (uint16_t q = 0; q < v->out_w; ++q) {
+            const eng_span columns = eng_span_columns(v, q);
+            at.taps = columns.count;
+            at.count = (uint32_t)rows.count * columns.count;
+            mean_position(&at, tall + (size_t)columns.pixel * p->channels, wide + (size_t)q * p->channels);
+        }
+        memcpy((int8_t *)to + r * out, wide, out);
+    }
+}
+
+/* eng_rescale_double in 64 bits. */
+ENG_INLINE int32_t rescaled(int32_t acc, const eng_rescale *r)
+{
+    const int64_t product = (int64_t)(int32_t)((uint32_t)acc << r->left) * r->mult;
+    const int64_t high = (product + (INT64_C(1) << 30)) >> 31;
+    const int64_t half = r->right == 0 ? 0 : INT64_C(1) << (r->right - 1);
+    return (int32_t)((high + half - (high < 0 && r->right != 0)) >> r->right); /* ties of negative numbers go down */
+}
+
+/* sums[i + k * channels], k < groups, added to sums[i]. */
+static void fold_groups(int32_t *sums, uint32_t channels, uint32_t groups)
+{
+    for (uint32_t k = 1; k < groups; ++k) {
+        for (uint32_t c = 0; c < channels; ++c) {
+            sums[c] += sums[(size_t)k * channels + c];
+        }
+    }
+}
+
+/* Pixels are summed side by side, as many as make a vector's worth of channels. */
+static void run_mean(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_mean_s8_params *const p = l->params;
+    void *const from = arena + l->x, *const to = arena + l->y, *const memory = scratch;
+    const int8_t *const x = from;
+    int8_t *const y = to;
+    int32_t *const sums = memory;
+    const uint32_t fit = p->channels < 2 * GROUP ? 2 * GROUP / p->channels : 1;
+    const uint32_t groups = fit < p->pixels ? fit : p->pixels;
+    const size_t width = (size_t)groups * p->channels;
+    const uint32_t rows = p->pixels / groups;
+    sum_rows(x, width, rows, width, sums);
+    fold_groups(sums, p->channels, groups);
+    for (size_t i = rows * width; i < (size_t)p->pixels * p->channels; i += p->channels) {
+        for (uint32_t c = 0; c < p->channels; ++c) {
+            sums[c] += x[i + c];
+        }
+    }
+    const int32_t zeros = (int32_t)p->pixels * p->zero_x;
+    for (uint32_t c = 0; c < p->channels; ++c) {
+        const int32_t mean = rescaled(sums[c] - zeros, &p->rescale);
+        const int32_t near = mean > 512 ? 512 : mean < -512 ? -512 : mean;
+        const int32_t code = near + p->y.zero;
+        const int32_t raised = code < p->y.lo ? p->y.lo : code;
+        y[c] = (int8_t)(raised > p->y.hi ? p->y.hi : raised);
+    }
+    (void)packed;
+}
+
+/* The first largest of a row: the largest, then where it first is. */
+static void run_argmax(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_argmax_s8_params *const p = l->params;
+    void *const from = arena + l->x, *const to = arena + l->y;
+    const int8_t *x = from;
+    int32_t *const y = to;
+    (void)packed;
+    (void)scratch;
+    for (uint32_t r = 0; r < p->rows; ++r) {
+        int8_t most = INT8_MIN;
+        for (uint32_t i = 0; i < p->size; ++i) {
+            most = x[i] > most ? x[i] : most;
+        }
+        y[r] = (int32_t)((const int8_t *)memchr(x, most, p->size) - x);
+        x += p->size;
+    }
+}
+
+/* At least as many bytes as both ends overlap: no call of a library for short rows. */
+ENG_INLINE void copy_ends(int8_t *y, const int8_t *x, uint32_t n, uint32_t size)
+{
+    int8_t ends[2][32];
+    memcpy(ends[0], x, size);
+    memcpy(ends[1], x + n - size, size);
+    memcpy(y, ends[0], size);
+    memcpy(y + n - size, ends[1], size);
+}
+
+static void copy_row(int8_t *y, const int8_t *x, uint32_t n)
+{
+    if (n > 64 || n < 4) {
+        memcpy(y, x, n);
+    } else if (n >= 32) {
+        copy_ends(y, x, n, 32);
+    } else if (n >= 16) {
+        copy_ends(y, x, n, 16);
+    } else if (n >= 8) {
+        copy_ends(y, x, n, 8);
+    } else {
+        copy_ends(y, x, n, 4);
+    }
+}
+
+static void run_copy(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    const eng_copy_s8_params *const p = l->params;
+    void *const from = arena + l->x, *const to = arena + l->y;
+    const int8_t *x = from;
+    int8_t *y = (int8_t *)to + p->first;
+    (void)packed;
+    (void)scratch;
+    for (uint32_t row = 0; row < p->rows; ++row) {
+        copy_row(y, x, p->size);
+        x += p->size;
+        y += p->stride;
+    }
+}
+
+/* clang-format off */
+#define ENG_ELEMENTWISE                                                                                                        \
+    {                                                                                                                          \
+        [ENG_OP_ADD_S8] = run_add, [ENG_OP_SUB_S8] = run_add, [ENG_OP_MUL_S8] = run_mul,       \
+        [ENG_OP_MAX_POOL2D_S8] = run_max_pool, [ENG_OP_AVERAGE_POOL2D_S8] = run_average_pool, [ENG_OP_MEAN_S8] = run_mean,     \
+        [ENG_OP_ARGMAX_S8] = run_argmax, [ENG_OP_COPY_S8] = run_copy,                                                          \
+    }
+/* clang-format on */
+
+#endif
