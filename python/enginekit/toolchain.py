@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ INSTALL = f"On Debian and Ubuntu: apt-get install {PACKAGES}"
 _PROGRAMS = ("avr-gcc", "avr-ar", "avr-size", "avr-objcopy", "make")
 #: What firmware/Makefile would take from the environment, beside what an outer make says.
 _MAKE_VARIABLES = (
-    *("OPT", "OPT_HOT", "HOT", "F_CPU", "FLASH", "RAM", "STACK", "AVR_CC", "AVR_FLASH", "AVR_RAM"),
+    *("OPT", "OPT_HOT", "HOT", "F_CPU", "FLASH", "RAM", "STACK", "ROOTS", "AVR_CC", "AVR_FLASH", "AVR_RAM"),
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
 )
 _PROBE = "int main(void) { return 0; }\n"
@@ -169,6 +169,7 @@ def build_firmware(
     flash: int = ATMEGA4809.usable_flash,
     ram: int = ATMEGA4809.ram,
     stack: int = STACK,
+    roots: Sequence[str] = (),
 ) -> FirmwareImage:
     """Build the firmware around an emitted model.
 
@@ -190,6 +191,8 @@ def build_firmware(
         Optimization of every file, such as ``"-O2"``; the Makefile's choice file by file if not given.
     flash, ram, stack : int
         Budgets in bytes: flash, RAM, and what must be left of it for the stack.
+    roots : sequence of str
+        Functions of the core to link although nothing calls them.
 
     Returns
     -------
@@ -213,11 +216,14 @@ def build_firmware(
     out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         _write_if_new(out / name, text)
-    options = {"BUILD": ".", "MODEL": ".", "USART": usart, "USART_ALT": int(usart_alternative), "BAUD": baud}
+    options: dict[str, object] = {"BUILD": ".", "MODEL": ".", "USART": usart, "USART_ALT": int(usart_alternative), "BAUD": baud}
     if clock_hz is not None:
         options["F_CPU"] = clock_hz
     if optimize is not None:
         options |= {"OPT": optimize, "OPT_HOT": optimize}
+    if roots:
+        options["ROOTS"] = " ".join(roots)
+        (out / "firmware.elf").unlink(missing_ok=True)  # make does not see that the roots have changed
     _make(out, options, flash, ram - stack)
     image = read_image(out / "firmware.elf")
     _check_budget(image, flash, ram, stack)

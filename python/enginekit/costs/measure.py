@@ -1,0 +1,118 @@
+"""Measures what the core's functions cost on the chip when they are linked, and writes it into the table of this package.
+
+``python -m enginekit.costs.measure`` builds the firmware around a model without layers, then with each function of the core in
+turn, and keeps sizes and stack by toolchain. Run it when a kernel has changed or is new; a test says so.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.graph import Graph, Layer, NoOptions, Tensor
+from engine.model import Model
+from enginekit import toolchain
+from enginekit.costs.link_map import kept
+from enginekit.costs.stack import Program
+from enginekit.emit import emit
+
+#: Functions of the core that serve the link, not the model.
+_LINK = ("eng_frame", "eng_status")
+#: Object of the model itself, which depends on the model.
+_MODEL = "model.o "
+
+
+def empty_model() -> Model:
+    """Return a model that only reshapes: no kernel call, no data."""
+    scale = np.float32([1.0])
+    tensors = tuple(Tensor(name, (1, 4), np.dtype(np.int8), scale) for name in ("x", "y"))
+    return Model(Graph("", tensors, (Layer("reshape", "reshape", (0,), (1,), NoOptions()),), (0,), (1,)))
+
+
+def table_path(version: str) -> Path:
+    """Where the table of a toolchain lies: ``avr-gcc (GCC) 5.4.0`` has ``avr-gcc-5.4.json``."""
+    found = re.search(r"(\d+\.\d+)(\.\d+)?\s*$", version)
+    return Path(__file__).parent / f"avr-gcc-{found[1] if found else version}.json"
+
+
+def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Build and measure.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to build.
+    only : str
+        Measure the one function of this name; all if empty.
+    progress : callable, optional
+        Called with the name of each function.
+
+    Returns
+    -------
+    dict
+        What the table holds: ``toolchain``; ``base``, flash, static RAM and stack (up to ``model_run``, and otherwise) of the
+        firmware alone; ``sections``, bytes by object and section; ``functions``, for each the sections that it brings and
+        the bytes of stack that a call takes.
+    """
+    folder = Path(folder)
+    files = emit(empty_model(), golden=[])
+    image = toolchain.build_firmware(files, folder)
+    base = _without_model(kept(folder / "firmware.map"))
+    program = Program(image.elf)
+    about: dict[str, Any] = {
+        "toolchain": toolchain.find().version,
+        "base": {
+            "flash": image.flash - _model_bytes(folder),
+            "ram": image.ram - empty_model().program.arena,
+            "stack": program.bound,
+            "stack_to_model": program.depth_of("model_run") - 2,
+        },
+        "sections": {},
+        "functions": {},
+    }
+    for name in [only] if only else _functions(folder / "core" / "libeng.a"):
+        if progress is not None:
+            progress(name)
+        toolchain.build_firmware(files, folder, roots=[name])
+        pieces = _without_model(kept(folder / "firmware.map"))
+        more = sorted(key for key in pieces if key not in base)
+        about["sections"] |= {key: pieces[key] for key in more}
+        about["functions"][name] = {"sections": more, "stack": Program(folder / "firmware.elf").need(name)}
+    about["sections"] = dict(sorted(about["sections"].items()))
+    return about
+
+
+def _without_model(pieces: dict[str, int]) -> dict[str, int]:
+    return {key: size for key, size in pieces.items() if not key.startswith(_MODEL)}
+
+
+def _model_bytes(folder: Path) -> int:
+    return sum(size for key, size in kept(folder / "firmware.map").items() if key.startswith(_MODEL))
+
+
+def _functions(archive: Path) -> list[str]:
+    done = subprocess.run(["avr-nm", str(archive)], capture_output=True, text=True, check=True)
+    names = set(re.findall(r" T (eng_\w+)$", done.stdout, re.MULTILINE))
+    return sorted(name for name in names if not name.startswith(_LINK))
+
+
+def main() -> int:
+    """Measure with the toolchain on the PATH and write its table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        about = measure(scratch, progress=lambda name: print(name, file=sys.stderr))
+    path = table_path(about["toolchain"])
+    path.write_text(json.dumps(about, indent=1) + "\n")
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

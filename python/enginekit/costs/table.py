@@ -1,0 +1,97 @@
+"""What linking a function of the core costs, by toolchain: read from the tables that :mod:`enginekit.costs.measure` writes."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError
+
+#: Debian 12's, which the tests and Arduino-less users have.
+DEFAULT = "avr-gcc-5.4"
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What one function brings into a program: its sections and those of all that it calls, and the stack of a call."""
+
+    sections: frozenset[str]
+    stack: int
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Costs of code with one toolchain.
+
+    Parameters
+    ----------
+    toolchain : str
+        As the compiler names itself.
+    flash, ram, stack : int
+        Bytes of the firmware without a model: flash; static RAM without the arena; stack.
+    stack_to_model : int
+        Bytes of the stack when ``model_run`` is called.
+    sections : mapping of str to int
+        Bytes of each section of the core and of the libraries that it uses.
+    functions : mapping of str to Linked
+    """
+
+    toolchain: str
+    flash: int
+    ram: int
+    stack: int
+    stack_to_model: int
+    sections: Mapping[str, int]
+    functions: Mapping[str, Linked]
+
+    def code(self, symbols: Iterable[str]) -> int:
+        """Bytes of code that these functions bring together; those that :meth:`unknown` names count nothing."""
+        brought = {section for name in symbols if name in self.functions for section in self.functions[name].sections}
+        return sum(self.sections[section] for section in brought)
+
+    def deepest(self, symbols: Iterable[str]) -> int:
+        """Bytes of stack of the function that takes most."""
+        return max((self.functions[name].stack for name in symbols if name in self.functions), default=0)
+
+    def unknown(self, symbols: Iterable[str]) -> list[str]:
+        """Functions that the table does not have: newer than it."""
+        return sorted({name for name in symbols if name not in self.functions})
+
+
+@functools.cache
+def load(name: str = DEFAULT) -> Table:
+    """Read a table.
+
+    Parameters
+    ----------
+    name : str
+        Of a toolchain, as in :func:`available`.
+
+    Raises
+    ------
+    EngineError
+        If there is none of this name.
+
+    Examples
+    --------
+    >>> load().code(["eng_requant40_s24_s8", "eng_requant40_s24_s8"])
+    288
+    """
+    path = Path(__file__).parent / f"{name}.json"
+    if not path.is_file():
+        raise EngineError(f"no table of costs for {name!r}; there are {', '.join(available())}")
+    about = json.loads(path.read_text())
+    functions = {key: Linked(frozenset(each["sections"]), each["stack"]) for key, each in about["functions"].items()}
+    return Table(about["toolchain"], **about["base"], sections=about["sections"], functions=functions)
+
+
+def available() -> list[str]:
+    """Names of the toolchains that were measured.
+
+    >>> "avr-gcc-5.4" in available()
+    True
+    """
+    return sorted(path.stem for path in Path(__file__).parent.glob("avr-gcc-*.json"))

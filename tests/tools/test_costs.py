@@ -1,0 +1,95 @@
+"""Costs known before compiling: the tables against what is compiled and linked, the bound of the stack against what is used."""
+
+import numpy as np
+import pytest
+from compilers import ROOT
+from random_graphs import CHAINS, Chain
+
+from engine.errors import EngineError
+from engine.graph import Activation
+from engine.model import Model
+from enginekit import costs, onchip, toolchain
+from enginekit.costs.measure import measure, table_path
+from enginekit.costs.stack import Program, UnboundedStackError
+from enginekit.encode.choose import Optimize
+
+
+@pytest.mark.xdist_group("costs")
+def test_the_table_is_what_is_linked(tmp_path):
+    name = table_path(toolchain.find().version).stem
+    if name not in costs.table.available():
+        pytest.skip(f"no table for {name}")
+    table, measured = costs.load(name), measure(tmp_path)
+    for function, linked in measured["functions"].items():
+        want = {section: measured["sections"][section] for section in linked["sections"]}
+        known = table.functions.get(function)
+        got = {section: table.sections[section] for section in known.sections} if known else None
+        hint = f"{function} has changed: run `python -m enginekit.costs.measure`"
+        assert got == want, hint
+        assert known.stack == linked["stack"], hint
+    base = {"flash": table.flash, "ram": table.ram, "stack": table.stack, "stack_to_model": table.stack_to_model}
+    assert measured["base"] == base, "the firmware has changed: run `python -m enginekit.costs.measure`"
+
+
+def test_code_is_paid_once():
+    table = costs.load()
+    one, both = table.code(["eng_conv2d_s8"]), table.code(["eng_conv2d_s8", "eng_conv2d_s8"])
+    assert one == both > 0
+    assert table.code(["eng_conv2d_s8", "eng_depthwise_conv2d_s8"]) < one + table.code(["eng_depthwise_conv2d_s8"])
+    assert table.code(["eng_nothing"]) == 0
+    assert table.unknown(["eng_nothing", "eng_conv2d_s8"]) == ["eng_nothing"]
+
+
+def test_a_table_that_is_not_there():
+    with pytest.raises(EngineError, match=r"no table of costs for 'avr-gcc-1.0'; there are avr-gcc-5.4"):
+        costs.load("avr-gcc-1.0")
+
+
+GRAPHS = {
+    **{name: CHAINS[name] for name in ("conv_pool", "average_pool", "float_edges", "residual", "depthwise")},
+    "dense": lambda: Chain((100,), zero=-128).dense(12, Activation.RELU).dense(10).softmax().graph(),
+}
+
+
+@pytest.mark.parametrize("optimize", [Optimize.SIZE, Optimize.SPEED])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_stack_never_goes_beyond_its_bound(name, optimize, tmp_path):
+    model = Model(GRAPHS[name]())
+    firmware = onchip.build(model, tmp_path, optimize=optimize)
+    bound = Program(firmware.image.elf).bound
+    x = np.random.default_rng(0).integers(-128, 128, (4, *model.input.shape[1:])).astype(model.input.dtype)
+    run = onchip.run_on_chip(firmware, x)
+    assert run.stack <= bound, f"{name}: {run.stack} bytes were used, {bound} proven"
+    assert bound <= run.stack + 40, f"{name}: a bound of {bound} says little about {run.stack}"
+
+
+def test_recursion_has_no_bound(tmp_path):
+    elf = program(
+        tmp_path, "int f(int n); int f(int n) { return n ? f(n - 1) * n + f(n / 3) : 1; } int main(void) { return f(3); }"
+    )
+    with pytest.raises(UnboundedStackError, match=r"main -> f -> f: recursion has no bound"):
+        _ = Program(elf).bound
+
+
+def test_frames_and_pointers_are_followed(tmp_path):
+    elf = program(
+        tmp_path,
+        "__attribute__((noinline)) void big(volatile char *p) { volatile char room[300]; room[0] = *p; *p = room[0]; }"
+        "void (*volatile hidden)(volatile char *); volatile char c; int main(void) { big(&c); return 0; }",
+    )
+    assert 302 <= Program(elf).bound <= 320
+    elf = program(tmp_path, "void (*volatile hidden)(void); int main(void) { hidden(); return 0; }")
+    with pytest.raises(UnboundedStackError, match="main calls through a pointer, and nothing says what that points to"):
+        _ = Program(elf).bound
+
+
+def program(folder, text):
+    import subprocess
+
+    (folder / "p.c").write_text(text)
+    found = toolchain.find()
+    device = ["-mmcu=atmega4809"] if found.device == "atmega4809" else ["-mmcu=avrxmega3", "-nostartfiles"]
+    startup = [] if found.device == "atmega4809" else [ROOT / "firmware/startup.S", "-Wl,--defsym=__RODATA_PM_OFFSET__=0x4000"]
+    command = [found.gcc, *device, "-O1", "-fno-optimize-sibling-calls", folder / "p.c", *startup, "-o", folder / "p.elf"]
+    subprocess.run([str(part) for part in command], check=True)
+    return folder / "p.elf"
