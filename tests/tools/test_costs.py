@@ -1,5 +1,7 @@
 """Costs known before compiling: the tables against what is compiled and linked, the bound of the stack against what is used."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from compilers import ROOT
@@ -84,8 +86,6 @@ def test_frames_and_pointers_are_followed(tmp_path):
 
 
 def program(folder, text):
-    import subprocess
-
     (folder / "p.c").write_text(text)
     found = toolchain.find()
     device = ["-mmcu=atmega4809"] if found.device == "atmega4809" else ["-mmcu=avrxmega3", "-nostartfiles"]

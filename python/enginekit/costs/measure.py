@@ -20,6 +20,7 @@ import numpy as np
 from engine.graph import Graph, Layer, NoOptions, Tensor
 from engine.model import Model
 from enginekit import toolchain
+from enginekit.cli.output import result, story
 from enginekit.costs.link_map import kept
 from enginekit.costs.stack import Program
 from enginekit.emit import emit
@@ -32,7 +33,7 @@ _MODEL = "model.o "
 
 def empty_model() -> Model:
     """Return a model that only reshapes: no kernel call, no data."""
-    scale = np.float32([1.0])
+    scale = np.ones(1, np.float32)
     tensors = tuple(Tensor(name, (1, 4), np.dtype(np.int8), scale) for name in ("x", "y"))
     return Model(Graph("", tensors, (Layer("reshape", "reshape", (0,), (1,), NoOptions()),), (0,), (1,)))
 
@@ -107,10 +108,10 @@ def _functions(archive: Path) -> list[str]:
 def main() -> int:
     """Measure with the toolchain on the PATH and write its table."""
     with tempfile.TemporaryDirectory() as scratch:
-        about = measure(scratch, progress=lambda name: print(name, file=sys.stderr))
+        about = measure(scratch, progress=story)
     path = table_path(about["toolchain"])
     path.write_text(json.dumps(about, indent=1) + "\n")
-    print(path)
+    result(str(path))
     return 0
 
 

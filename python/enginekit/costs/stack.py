@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -175,9 +176,8 @@ class Program:
         """Yield what an instruction calls, or goes to for good."""
         if instruction.name in ("icall", "eicall"):
             yield from self._pointed(function)
-        elif instruction.target is not None and instruction.target != instruction.address + 2:
-            if instruction.name in _CALLS or not function.holds(instruction.target):
-                yield self._at(function, instruction.target)
+        elif _leads_elsewhere(function, instruction):
+            yield self._at(function, instruction.target or 0)
         if instruction is function.code[-1] and instruction.name not in _LEAVES:
             yield self._after[function.name.partition("+")[0]]
 
@@ -216,12 +216,11 @@ class Program:
     @cached_property
     def _tables(self) -> dict[range, set[str]]:
         """Addresses of constants that hold addresses of functions, and the functions; the model's hold none."""
-        from elftools.elf.elffile import ELFFile
-
+        elffile = importlib.import_module("elftools.elf.elffile")
         with self._elf.open("rb") as file:
-            section = ELFFile(file).get_section_by_name(".rodata")
+            section = elffile.ELFFile(file).get_section_by_name(".rodata")
             content, base = (section.data(), section["sh_addr"] & 0xFFFF) if section is not None else (b"", 0)
-        found = {}
+        found: dict[range, set[str]] = {}
         for table in read_image(self._elf).symbols:
             if table.section == ".rodata" and table.source not in ("", "model.c"):
                 raw = content[table.address - base :][: table.size]
@@ -280,6 +279,13 @@ class Program:
         return depth, frame
 
 
+def _leads_elsewhere(function: Function, instruction: Instruction) -> bool:
+    """Whether an instruction calls a function, or goes to another one for good."""
+    if instruction.target is None or instruction.target == instruction.address + 2:
+        return False
+    return instruction.name in _CALLS or not function.holds(instruction.target)
+
+
 def _loaded_words(low: Instruction, high: Instruction) -> Iterator[int]:
     """Yield the 16-bit number that two instructions in a row load or, by subtracting its complement, add; if any."""
     names = (low.name, high.name)
@@ -290,7 +296,7 @@ def _loaded_words(low: Instruction, high: Instruction) -> Iterator[int]:
 
 
 def _moved(name: str, operands: tuple[str, ...], frame: int) -> int | None:
-    """What Y stands for after an instruction on it; None when it is something else."""
+    """Say what Y stands for after an instruction on it; None when it is something else."""
     if name in ("in", "out") or (name, *operands) == ("sbc", "r29", "r1"):  # r1 is zero in compiled code
         return frame
     if name in ("sbiw", "adiw"):
