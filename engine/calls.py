@@ -419,7 +419,7 @@ def _mean(lowering: Lowering, layer: Layer) -> Call:
     pixels = x.shape[1] * x.shape[2]
     rescale = mean_rescale(_scale(x), _scale(y), pixels)
     output = OutputS8(y.zero_point, *INT8_RANGE)
-    return _call("mean_s8", layer, MeanParams(pixels, x.shape[3], x.zero_point, 1, rescale, output))
+    return _call("mean_s8", layer, MeanParams(pixels, x.shape[3], x.zero_point, rescale, output))
 
 
 def _concatenation(lowering: Lowering, layer: Layer) -> list[Call]:

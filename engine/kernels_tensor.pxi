@@ -25,7 +25,6 @@ cdef extern from "eng.h" nogil:
         uint32_t pixels
         uint16_t channels
         int8_t zero_x
-        uint32_t divisor
         eng_rescale rescale
         eng_output_s8 y
 
@@ -256,7 +255,7 @@ def mean_s8(params, x, *, out=None):
     Parameters
     ----------
     params : MeanParams
-        Record from :func:`engine.rescale.mean_rescale`, with divisor 1.
+        Record from :func:`engine.rescale.mean_rescale`.
     x : int8[pixels, channels]
     out : int8[channels], optional
         Must not overlap `x`.
@@ -268,14 +267,14 @@ def mean_s8(params, x, *, out=None):
     Examples
     --------
     >>> from engine.program import MeanParams, OutputS8, Rescale
-    >>> params = MeanParams(2, 2, 0, 2, Rescale(1 << 30, 1, 0), OutputS8(0, -128, 127))
+    >>> params = MeanParams(2, 2, 0, Rescale(1 << 30, 0, 0), OutputS8(0, -128, 127))
     >>> mean_s8(params, np.array([[1, 10], [2, -30]], np.int8))
     array([  2, -10], dtype=int8)
     """
     cdef str function = "mean_s8"
     cdef eng_mean_s8_params p
     _expect(function, params, MeanParams)
-    p.pixels, p.divisor = _u32(function, "pixels", params.pixels), _u32(function, "divisor", params.divisor)
+    p.pixels = _u32(function, "pixels", params.pixels)
     p.channels, p.zero_x = _u16(function, "channels", params.channels), _code(function, "zero_x", params.zero_x)
     p.rescale = _rescale_record(function, params.rescale)
     p.y = _output(function, params.y)

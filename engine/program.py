@@ -194,7 +194,6 @@ class MeanParams:
     pixels: int
     channels: int
     zero_x: int
-    divisor: int
     rescale: Rescale
     y: OutputS8
 

@@ -229,7 +229,6 @@ inline void fill_mean(Record &record, py::handle p)
     r.pixels = field<uint32_t>(p, "pixels");
     r.channels = field<uint16_t>(p, "channels");
     r.zero_x = field<int8_t>(p, "zero_x");
-    r.divisor = field<uint32_t>(p, "divisor");
     r.rescale = rescale_of(p.attr("rescale"));
     r.y = output_of(p.attr("y"));
 }

@@ -356,20 +356,17 @@ def operand_cases(rng: np.random.Generator, kernel: str, count: int = 96) -> Ite
 
 
 def mean_cases(rng: np.random.Generator, count: int = 60) -> Iterator[Case]:
-    """Pixels and channels, both rules of division, zero points."""
+    """Pixels and channels, ratios, multipliers of 30 bits, zero points."""
     for turn in range(count):
         pixels, channels = (1, 2, 3, 7, 9, 49, 125)[turn % 7], (1, 2, 5, 8)[turn % 4]
         zero_x, kind = (0, -128, 127, -3, 57)[turn % 5], FILLS[turn // 2 % 5]
         ratio = float(2.0 ** rng.uniform(-3, 3))
-        divisor = pixels if turn % 2 else 1
-        r = fixed_point(ratio if turn % 2 else ratio / pixels)
+        r = fixed_point(ratio / pixels)
         if turn % 6 == 2:
             r = Rescale(2**29 + turn, 0, 1)
-        p = MeanParams(pixels, channels, zero_x, divisor, r, OUTPUTS[turn % 5])
+        p = MeanParams(pixels, channels, zero_x, r, OUTPUTS[turn % 5])
         x = fill(rng, kind, (pixels, channels))
-        yield Case(
-            "mean_s8", f"{pixels}x{channels} x={kind} divisor={divisor} {r} turn={turn}", p, (x,), reference.mean_s8(p, x)
-        )
+        yield Case("mean_s8", f"{pixels}x{channels} x={kind} {r} turn={turn}", p, (x,), reference.mean_s8(p, x))
 
 
 def copy_cases(rng: np.random.Generator) -> Iterator[Case]:

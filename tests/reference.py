@@ -249,9 +249,8 @@ def mul_s8(p: MulParams, x: S8, x2: S8) -> S8:
 
 
 def mean_s8(p: MeanParams, x: S8) -> S8:
-    """The sum rescaled, then divided to nearest, ties away from zero."""
-    scaled = rescale_double((x.astype(np.int64) - p.zero_x).sum(axis=0), p.rescale)
-    return write(np.sign(scaled) * ((2 * np.abs(scaled) + p.divisor) // (2 * p.divisor)), p.y)
+    """The sum rescaled; the ratio holds the division."""
+    return write(rescale_double((x.astype(np.int64) - p.zero_x).sum(axis=0), p.rescale), p.y)
 
 
 def copy_s8(p: CopyParams, x: S8) -> S8:

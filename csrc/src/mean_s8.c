@@ -11,14 +11,6 @@ static int32_t sum_of_channel(const eng_mean_s8_params *p, const int8_t *x)
     return sum;
 }
 
-/* v / divisor to nearest, ties away from zero; v may be INT32_MIN. */
-static int32_t divide(int32_t v, uint32_t divisor)
-{
-    const uint32_t magnitude = v < 0 ? UINT32_C(0) - (uint32_t)v : (uint32_t)v;
-    const uint32_t rounded = (magnitude + divisor / 2) / divisor;
-    return v < 0 ? -(int32_t)rounded : (int32_t)rounded;
-}
-
 static int8_t write(int32_t v, const eng_output_s8 *y)
 {
     const int32_t code = v > 512 ? 512 : v < -512 ? -512 : v;
@@ -29,7 +21,6 @@ static int8_t write(int32_t v, const eng_output_s8 *y)
 void eng_mean_s8(const eng_mean_s8_params *p, const int8_t *x, int8_t *y)
 {
     for (uint16_t c = 0; c < p->channels; ++c) {
-        const int32_t scaled = eng_rescale_double(sum_of_channel(p, x + c), &p->rescale);
-        y[c] = write(p->divisor > 1 ? divide(scaled, p->divisor) : scaled, &p->y);
+        y[c] = write(eng_rescale_double(sum_of_channel(p, x + c), &p->rescale), &p->y);
     }
 }

@@ -289,11 +289,8 @@ static eng_status check_mean(const eng_layer *l)
     if (p->pixels >= (UINT32_C(1) << 23)) {
         return ENG_ERR_OVERFLOW;
     }
-    if (p->divisor != 1 && p->divisor != p->pixels) {
-        return ENG_ERR_RANGE;
-    }
     eng_rescale r = p->rescale;
-    if (p->divisor == 1 && r.mult >= (INT32_C(1) << 29)) {
+    if (r.mult >= (INT32_C(1) << 29)) {
         r.mult |= INT32_C(1) << 30; /* what is one bit short here is allowed */
     }
     const eng_status status = check_rescale(&r);

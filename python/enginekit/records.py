@@ -145,7 +145,6 @@ _STRUCTS: dict[type, tuple[str, Mapping[str, str | type]]] = {
             "pixels": "uint32_t",
             "channels": "uint16_t",
             "zero_x": "int8_t",
-            "divisor": "uint32_t",
             "rescale": Rescale,
             "y": OutputS8,
         },

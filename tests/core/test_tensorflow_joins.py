@@ -135,7 +135,7 @@ def test_mean(keep_dims):
             MeanOptions((1, 2), keep_dims),
         )
         pixels = size[0] * size[1]
-        p = MeanParams(pixels, channels, zx, 1, mean_rescale(sx, sy, pixels), output_range(Activation.NONE, sy, zy))
+        p = MeanParams(pixels, channels, zx, mean_rescale(sx, sy, pixels), output_range(Activation.NONE, sy, zy))
         x = rng.integers(-128, 128, (10, pixels, channels)).astype(np.int8)
         x[:4] = np.clip(x[:4] // 16 + zx, -128, 127)  # means near the zero point, where most ties are
         what = f"mean {size}x{channels} keep_dims={keep_dims} {sx!r} {zx} -> {sy!r} {zy} turn={turn}"

@@ -53,19 +53,15 @@ typedef struct {
  * y may be x or x2 if that has the result's size; must not overlap them otherwise. */
 void eng_mul_s8(const eng_mul_s8_params *p, const int8_t *x, const int8_t *x2, int8_t *y);
 
-/* `divisor` = 1: rescale holds the division, with mult in [2^29, 2^31): the reference's rule in TensorFlow 2.21.
- * `divisor` = pixels: the sum is rescaled by scale_x / scale_y and then divided, rounding half away from zero: the rule of
- * earlier releases where dimensions are kept. */
 typedef struct {
     uint32_t pixels; /* < 2^23 */
     uint16_t channels;
     int8_t zero_x;
-    uint32_t divisor;
-    eng_rescale rescale;
+    eng_rescale rescale; /* scale_x / scale_y / pixels, with mult in [2^29, 2^31) or 0 */
     eng_output_s8 y;
 } eng_mean_s8_params;
 
-/* Mean over the pixels:  y[c] = clamp(zero_y + rounded(rescale_double(sum_i (x[i][c] - zero_x)) / divisor), lo, hi)
+/* Mean over the pixels:  y[c] = clamp(zero_y + rescale_double(sum_i (x[i][c] - zero_x)), lo, hi)
  *   x [pixels][channels], y [channels]; must not overlap.
  * |sum| <= 255 * pixels < 2^31. */
 void eng_mean_s8(const eng_mean_s8_params *p, const int8_t *x, int8_t *y);

@@ -174,7 +174,6 @@ static void random_mean(eng_mean_s8_params *p)
     p->pixels = eng_rng_below(&rng, 4) ? between(1, 60) : between(1, 1000);
     p->channels = channels();
     p->zero_x = code();
-    p->divisor = 1;
     p->rescale = rescale(8);
     p->y = output();
 }
