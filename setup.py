@@ -110,6 +110,7 @@ setup(
                     cython("engine.kernels_encoded", "engine/kernels_encoded.pyx"),
                     cython("engine.kernels_f32", "engine/kernels_f32.pyx"),
                     cython("engine.kernels_layer_f32", "engine/kernels_layer_f32.pyx"),
+                    cython("engine.kernels_train_int", "engine/kernels_train_int.pyx"),
                     cython("engine.kernels_loss_f32", "engine/kernels_loss_f32.pyx"),
                     cython("engine.kernels_update_f32", "engine/kernels_update_f32.pyx"),
                     cython("enginekit.device.frame", "python/enginekit/device/frame.pyx"),

@@ -20,6 +20,7 @@
 #include "eng/random.h"
 #include "eng/tensor_s8.h"
 #include "eng/train_f32.h"
+#include "eng/train_int.h"
 #include "eng/types.h"
 #include "eng/update_f32.h"
 #include "eng/window.h"

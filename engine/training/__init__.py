@@ -12,6 +12,7 @@
 
 from engine.training.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, TensorBoard
 from engine.training.fitting import History, Metrics
+from engine.training.integer import IntegerSequential
 from engine.training.layers import (
     AveragePool2D,
     BatchNorm,
@@ -76,6 +77,7 @@ __all__ = [
     "Ftrl",
     "History",
     "Huber",
+    "IntegerSequential",
     "Layer",
     "LeakyRelu",
     "Loss",
