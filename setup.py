@@ -67,6 +67,10 @@ class BuildExtensions(build_ext):
 
     def run(self) -> None:
         self.run_command("build_clib")
+        folder = Path(self.get_finalized_command("build_clib").build_clib)
+        archives = [str(folder / f"lib{name}.a") for name, _ in self.distribution.libraries]
+        for extension in self.extensions:
+            extension.depends = [*extension.depends, *archives]  # else a changed twin would not be linked again
         super().run()
 
 

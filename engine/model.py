@@ -19,7 +19,7 @@ from engine.errors import EngineError, UnsupportedError
 from engine.graph import Graph, Tensor
 from engine.lower import lower
 from engine.profile import Profile, profile_of, work
-from engine.program import Program
+from engine.program import Program, clear_unwritten
 from engine.summary import summarize
 from engine.tflite import read, write
 
@@ -152,11 +152,13 @@ class Model(Runner):
         Returns
         -------
         list of Trace
-            One a step of :attr:`program`, in order.
+            One a step of :attr:`program`, in order. Parts of a concatenation that no step has written yet are 0.
         """
         arrays = self._session.trace(x)
         steps = self._program.steps
-        return [Trace(s.name, self._graph.tensors[s.y], a) for s, a in zip(steps, arrays, strict=True)]
+        return [
+            Trace(s.name, self._graph.tensors[s.y], clear_unwritten(s.params, a)) for s, a in zip(steps, arrays, strict=True)
+        ]
 
     def profile(self, x: Arrays, *, repeats: int = 100) -> Profile:
         """Measure every step, on one thread.

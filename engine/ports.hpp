@@ -15,7 +15,7 @@
 
 #include <pybind11/numpy.h>
 
-#include "eng/infer_s8.h"
+#include "eng/prepare.h"
 
 namespace engine
 {
@@ -242,19 +242,19 @@ inline void store(const uint8_t *arena, const std::vector<Port> &ports, const st
     }
 }
 
-inline void load_real(uint8_t *arena, const Port &port, const float *from)
+inline void load_real(const eng_edges &edges, uint8_t *arena, const Port &port, const float *from)
 {
     if (port.quantize.scale > 0.0F) {
-        eng_quantize_f32_s8(&port.quantize, from, reinterpret_cast<int8_t *>(arena + port.offset));
+        edges.quantize_f32_s8(&port.quantize, from, reinterpret_cast<int8_t *>(arena + port.offset));
     } else {
         std::memcpy(arena + port.offset, from, port.bytes);
     }
 }
 
-inline void store_real(const uint8_t *arena, const Port &port, float *to)
+inline void store_real(const eng_edges &edges, const uint8_t *arena, const Port &port, float *to)
 {
     if (port.quantize.scale > 0.0F) {
-        eng_dequantize_s8_f32(&port.quantize, reinterpret_cast<const int8_t *>(arena + port.offset), to);
+        edges.dequantize_s8_f32(&port.quantize, reinterpret_cast<const int8_t *>(arena + port.offset), to);
     } else {
         std::memcpy(to, arena + port.offset, port.bytes);
     }

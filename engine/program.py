@@ -11,6 +11,7 @@ The params classes mirror the C structs field by field, in order and by name (a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -338,3 +339,23 @@ class Program:
     arena: int
     input_offsets: tuple[int, ...]
     output_offsets: tuple[int, ...]
+
+
+def clear_unwritten(params: Params, y: NDArray[Any]) -> NDArray[Any]:
+    """Set what a step's result does not hold yet to 0: the inputs of a concatenation that come after its own.
+
+    Parameters
+    ----------
+    params : Params
+        The step's record.
+    y : array
+        What lies where the step writes, ``[N, ...]``; changed in place.
+
+    Returns
+    -------
+    array
+        `y`.
+    """
+    if isinstance(params, CopyParams):
+        y.reshape(-1, params.rows, params.stride)[:, :, params.first + params.size :] = 0
+    return y

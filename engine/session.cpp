@@ -44,7 +44,9 @@ class Session final : public Runnable
             add(step);
         }
         check(arena);
-        prepared_.prepare(isa_in_use(), layers_, arena);
+        const eng_isa isa = isa_in_use();
+        edges_ = eng_edges_of(isa);
+        prepared_.prepare(isa, layers_, arena);
         pool_.resize(prepared_.memory());
     }
 
@@ -81,9 +83,9 @@ class Session final : public Runnable
         auto *write = static_cast<float *>(const_cast<void *>(to.data()));
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
             for (size_t n = first; n < last; ++n) {
-                load_real(arena, inputs_[0], read + n * inputs_[0].quantize.count);
+                load_real(edges_, arena, inputs_[0], read + n * inputs_[0].quantize.count);
                 infer(arena);
-                store_real(arena, outputs_[0], write + n * outputs_[0].quantize.count);
+                store_real(edges_, arena, outputs_[0], write + n * outputs_[0].quantize.count);
             }
         });
         return to;
@@ -320,6 +322,7 @@ class Session final : public Runnable
     uint64_t work_; // of a sample
     size_t threads_;
     PreparedLayers prepared_;
+    eng_edges edges_{};
     ArenaPool pool_;
 };
 

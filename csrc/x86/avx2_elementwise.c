@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twins for AVX2. */
-#include <immintrin.h>
-
 #include "elementwise_run.h"
 
 /* Rows of sixteen codes that one half of the bytes may look up. */
@@ -43,3 +41,4 @@ void eng_avx2_table(const eng_layer *l, const void *packed, uint8_t *arena, uint
 }
 
 const eng_prepared_run eng_avx2_elementwise[ENG_OP_COUNT] = ENG_ELEMENTWISE;
+const eng_edges eng_avx2_edges = {quantize_s8, dequantize_s8};

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twins for AVX-512 with VNNI, and look-up for those of its processors that have VBMI as well. */
-#include <immintrin.h>
-
 #include "elementwise_run.h"
 
 /* A permutation of two registers looks up 128 codes by the lower seven bits; the eighth chooses between two of them. */
@@ -24,3 +22,4 @@ __attribute__((target("avx512vbmi"))) void eng_avx512vbmi_table(const eng_layer 
 }
 
 const eng_prepared_run eng_avx512vnni_elementwise[ENG_OP_COUNT] = ENG_ELEMENTWISE;
+const eng_edges eng_avx512vnni_edges = {quantize_s8, dequantize_s8};

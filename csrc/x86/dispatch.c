@@ -16,6 +16,8 @@ const char *eng_isa_name(eng_isa isa)
     return (unsigned)isa < ENG_ISA_COUNT ? names[isa] : NULL;
 }
 
+static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_f32};
+
 #ifdef __x86_64__
 
 #include <cpuid.h>
@@ -62,13 +64,14 @@ typedef struct {
     eng_x86_format format;
     eng_prepared_run products, depthwise;
     const eng_prepared_run *elementwise; /* by operator */
+    const eng_edges *edges;
 } twins;
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 0}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_elementwise};
+    static const twins avx2 = {{8, 2, 0}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_elementwise, &eng_avx2_edges};
     static const twins avx512vnni = {
-        {16, 1, 128}, eng_avx512vnni_products, eng_avx512vnni_depthwise, eng_avx512vnni_elementwise};
+        {16, 1, 128}, eng_avx512vnni_products, eng_avx512vnni_depthwise, eng_avx512vnni_elementwise, &eng_avx512vnni_edges};
     return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
 }
 
@@ -114,6 +117,12 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     return prepared;
 }
 
+eng_edges eng_edges_of(eng_isa isa)
+{
+    const twins *const t = twins_of(isa);
+    return t != NULL ? *t->edges : portable_edges;
+}
+
 void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
 {
     if (eng_prepare(isa, l).packed_size == 0) {
@@ -141,6 +150,12 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     eng_prepared table = {eng_portable_table, 0, 0};
     (void)isa;
     return eng_is_table(l) && eng_x86_elementwise_plan(l, &table.packed_size, &table.scratch_size) ? table : portable;
+}
+
+eng_edges eng_edges_of(eng_isa isa)
+{
+    (void)isa;
+    return portable_edges;
 }
 
 void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)

@@ -50,4 +50,6 @@ void eng_avx512vbmi_table(const eng_layer *l, const void *packed, uint8_t *arena
 extern const eng_prepared_run eng_avx2_elementwise[ENG_OP_COUNT];
 extern const eng_prepared_run eng_avx512vnni_elementwise[ENG_OP_COUNT];
 
+extern const eng_edges eng_avx2_edges, eng_avx512vnni_edges;
+
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Twins in plain C, for the compiler to make vectors of whatever instruction set includes this. Inner loops have constant
- * lengths and local results, so that it can. ENG_ELEMENTWISE lists the twins by operator. */
+/* Twins in plain C, for the compiler to make vectors of whatever instruction set includes this: inner loops have constant
+ * lengths and local results, so that it can. Where it does not, vectors of AVX2. ENG_ELEMENTWISE lists the twins by operator.
+ */
 #ifndef ENG_X86_ELEMENTWISE_RUN_H
 #define ENG_X86_ELEMENTWISE_RUN_H
 
+#include <immintrin.h>
 #include <string.h>
 
 #include "elementwise.h"
@@ -196,31 +198,52 @@ static void sum_rows(const int8_t *x, size_t step, uint32_t rows, size_t n, int3
     }
 }
 
-/* The same for maxima. */
-ENG_INLINE void max_group(const int8_t *x, size_t step, uint32_t rows, uint32_t width, int8_t *most)
+static inline __m256i load_32(const int8_t *x)
 {
-    int8_t acc[GROUP];
-    memcpy(acc, x, width);
-    for (uint32_t r = 1; r < rows; ++r) {
-        x += step;
-        for (uint32_t i = 0; i < width; ++i) {
-            acc[i] = x[i] > acc[i] ? x[i] : acc[i];
-        }
-    }
-    memcpy(most, acc, width);
+    return _mm256_loadu_si256((const void *)x);
 }
 
+static inline __m128i load_16(const int8_t *x)
+{
+    return _mm_loadu_si128((const void *)x);
+}
+
+/* most[i] = largest of rows of x[i], i < 16. */
+static inline void max_16(const int8_t *x, size_t step, uint32_t rows, int8_t *most)
+{
+    __m128i acc = load_16(x);
+    for (uint32_t r = 1; r < rows; ++r) {
+        x += step;
+        acc = _mm_max_epi8(acc, load_16(x));
+    }
+    _mm_storeu_si128((void *)most, acc);
+}
+
+/* The same of i < n. */
 static void max_rows(const int8_t *x, size_t step, uint32_t rows, size_t n, int8_t *most)
 {
     size_t i = 0;
-    for (; i + GROUP <= n; i += GROUP) {
-        max_group(x + i, step, rows, GROUP, most + i);
+    for (; i + 32 <= n; i += 32) {
+        const int8_t *row = x + i;
+        __m256i acc = load_32(row);
+        for (uint32_t r = 1; r < rows; ++r) {
+            row += step;
+            acc = _mm256_max_epi8(acc, load_32(row));
+        }
+        _mm256_storeu_si256((void *)(most + i), acc);
     }
-    for (; i + 16 <= n; i += 16) {
-        max_group(x + i, step, rows, 16, most + i);
+    if (n < 16) {
+        memcpy(most, x, n);
+        for (uint32_t r = 1; r < rows; ++r) {
+            for (size_t c = 0; c < n; ++c) {
+                most[c] = x[r * step + c] > most[c] ? x[r * step + c] : most[c];
+            }
+        }
+        return;
     }
-    if (i < n) {
-        max_group(x + i, step, rows, (uint32_t)(n - i), most + i);
+    for (; i < n; i += 16) { /* the last one overlaps the one before */
+        const size_t at = i + 16 <= n ? i : n - 16;
+        max_16(x + at, step, rows, most + at);
     }
 }
 
@@ -233,16 +256,15 @@ typedef struct {
     int8_t lo, hi;
 } position;
 
-ENG_INLINE void max_position(const position *p, const int8_t *x, uint32_t width, int8_t *y)
+static inline void max_position(const position *p, const int8_t *x, int8_t *y)
 {
-    for (uint32_t c = 0; c < p->channels; c += width) {
-        int8_t acc[GROUP];
-        max_group(x + c, p->step, p->taps, width, acc);
-        for (uint32_t i = 0; i < width; ++i) {
-            const int8_t raised = acc[i] < p->lo ? p->lo : acc[i];
-            acc[i] = raised > p->hi ? p->hi : raised;
+    const __m128i lo = _mm_set1_epi8(p->lo), hi = _mm_set1_epi8(p->hi);
+    for (uint32_t c = 0; c < p->channels; c += 16) {
+        __m128i acc = load_16(x + c);
+        for (uint32_t t = 1; t < p->taps; ++t) {
+            acc = _mm_max_epi8(acc, load_16(x + t * p->step + c));
         }
-        memcpy(y + c, acc, width);
+        _mm_storeu_si128((void *)(y + c), _mm_min_epi8(_mm_max_epi8(acc, lo), hi));
     }
 }
 
@@ -273,6 +295,18 @@ ENG_INLINE void mean_position(const position *p, const int32_t *x, int8_t *y)
     }
 }
 
+/* Whether all taps of all columns are inside the image: then their places need no search. */
+static bool columns_inside(const eng_window *v)
+{
+    return v->pad_left == 0 && (v->out_w - UINT32_C(1)) * v->stride_w + (v->kernel_w - UINT32_C(1)) * v->dilation_w < v->in_w;
+}
+
+static eng_span columns_at(const eng_window *v, bool inside, uint16_t q)
+{
+    const eng_span all = {0, v->kernel_w, (uint16_t)(q * (uint32_t)v->stride_w)};
+    return inside ? all : eng_span_columns(v, q);
+}
+
 /* A row of pixels and channels that rows of the image have become: what a pool's columns look at. */
 static size_t image_row(const eng_pool2d_s8_params *p)
 {
@@ -285,6 +319,7 @@ static void run_max_pool(const eng_layer *l, const void *packed, uint8_t *arena,
     const eng_window *const v = &p->window;
     void *const memory = scratch, *const from = arena + l->x, *const to = arena + l->y;
     const size_t row = image_row(p), out = (size_t)v->out_w * p->channels;
+    const bool inside = columns_inside(v);
     int8_t *const tall = memory, *const wide = tall + row + GROUP;
     position at = {.step = (size_t)v->dilation_w * p->channels, .channels = p->channels, .lo = p->lo, .hi = p->hi};
     (void)packed;
@@ -292,15 +327,11 @@ static void run_max_pool(const eng_layer *l, const void *packed, uint8_t *arena,
         const eng_span rows = eng_span_rows(v, r);
         max_rows((const int8_t *)from + rows.pixel * row, v->dilation_h * row, rows.count, row, tall);
         for (uint16_t q = 0; q < v->out_w; ++q) {
-            const eng_span columns = eng_span_columns(v, q);
+            const eng_span columns = columns_at(v, inside, q);
             const int8_t *const x = tall + (size_t)columns.pixel * p->channels;
             int8_t *const y = wide + (size_t)q * p->channels;
             at.taps = columns.count;
-            if (p->channels <= 16) {
-                max_position(&at, x, 16, y);
-            } else {
-                max_position(&at, x, GROUP, y);
-            }
+            max_position(&at, x, y);
         }
         memcpy((int8_t *)to + r * out, wide, out);
     }
@@ -312,6 +343,7 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
     const eng_window *const v = &p->window;
     void *const memory = scratch, *const from = arena + l->x, *const to = arena + l->y;
     const size_t row = image_row(p), out = (size_t)v->out_w * p->channels;
+    const bool inside = columns_inside(v);
     int32_t *const tall = memory;
     void *const behind = tall + row + GROUP;
     int8_t *const wide = behind;
@@ -322,7 +354,7 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
         const eng_span rows = eng_span_rows(v, r);
         sum_rows((const int8_t *)from + rows.pixel * row, v->dilation_h * row, rows.count, row, tall);
         for (uint16_t q = 0; q < v->out_w; ++q) {
-            const eng_span columns = eng_span_columns(v, q);
+            const eng_span columns = columns_at(v, inside, q);
             at.taps = columns.count;
             at.count = (uint32_t)rows.count * columns.count;
             mean_position(&at, tall + (size_t)columns.pixel * p->channels, wide + (size_t)q * p->channels);
@@ -350,34 +382,114 @@ static void fold_groups(int32_t *sums, uint32_t channels, uint32_t groups)
     }
 }
 
+/* The sums of all channels become codes. */
+static void write_means(const eng_mean_s8_params *p, const int32_t *sums, int8_t *y)
+{
+    const eng_mean_s8_params q = *p; /* which y does not alias */
+    const int32_t zeros = (int32_t)q.pixels * q.zero_x;
+    for (uint32_t c = 0; c < q.channels; ++c) {
+        const int32_t mean = rescaled(sums[c] - zeros, &q.rescale);
+        const int32_t near = mean > 512 ? 512 : mean < -512 ? -512 : mean;
+        const int32_t code = near + q.y.zero;
+        const int32_t raised = code < q.y.lo ? q.y.lo : code;
+        y[c] = (int8_t)(raised > q.y.hi ? q.y.hi : raised);
+    }
+}
+
 /* Pixels are summed side by side, as many as make a vector's worth of channels. */
 static void run_mean(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_mean_s8_params *const p = l->params;
-    void *const from = arena + l->x, *const to = arena + l->y, *const memory = scratch;
-    const int8_t *const x = from;
-    int8_t *const y = to;
+    const void *const from = arena + l->x;
+    void *const to = arena + l->y, *const memory = scratch;
+    const int8_t *x = from;
     int32_t *const sums = memory;
     const uint32_t fit = p->channels < 2 * GROUP ? 2 * GROUP / p->channels : 1;
-    const uint32_t groups = fit < p->pixels ? fit : p->pixels;
+    const uint32_t groups = fit < p->pixels ? fit : p->pixels, rows = p->pixels / groups;
     const size_t width = (size_t)groups * p->channels;
-    const uint32_t rows = p->pixels / groups;
+    (void)packed;
     sum_rows(x, width, rows, width, sums);
     fold_groups(sums, p->channels, groups);
-    for (size_t i = rows * width; i < (size_t)p->pixels * p->channels; i += p->channels) {
+    x += rows * width;
+    for (uint32_t i = rows * groups; i < p->pixels; ++i) {
         for (uint32_t c = 0; c < p->channels; ++c) {
-            sums[c] += x[i + c];
+            sums[c] += x[c];
         }
+        x += p->channels;
     }
-    const int32_t zeros = (int32_t)p->pixels * p->zero_x;
-    for (uint32_t c = 0; c < p->channels; ++c) {
-        const int32_t mean = rescaled(sums[c] - zeros, &p->rescale);
-        const int32_t near = mean > 512 ? 512 : mean < -512 ? -512 : mean;
-        const int32_t code = near + p->y.zero;
-        const int32_t raised = code < p->y.lo ? p->y.lo : code;
-        y[c] = (int8_t)(raised > p->y.hi ? p->y.hi : raised);
+    write_means(p, sums, to);
+}
+
+/* Eight codes, before the last clamp. Division and steps as the portable kernel's, so that results are. */
+static inline __m256i quantized(const eng_quantize_params *p, __m256 x)
+{
+    const __m256 most = _mm256_set1_ps(256.0f), half = _mm256_set1_ps(0.5f), sign = _mm256_set1_ps(-0.0f);
+    const __m256 v = _mm256_div_ps(x, _mm256_set1_ps(p->scale));
+    const __m256 number = _mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)); /* NaN gives 0 */
+    const __m256 near = _mm256_max_ps(_mm256_min_ps(number, most), _mm256_xor_ps(most, sign));
+    const __m256i whole = _mm256_cvttps_epi32(near);
+    const __m256 rest = _mm256_sub_ps(near, _mm256_cvtepi32_ps(whole));
+    const __m256i up = _mm256_castps_si256(_mm256_cmp_ps(rest, half, _CMP_GE_OQ)); /* -1 where true */
+    const __m256i down = _mm256_castps_si256(_mm256_cmp_ps(rest, _mm256_xor_ps(half, sign), _CMP_LE_OQ));
+    return _mm256_add_epi32(_mm256_add_epi32(_mm256_sub_epi32(whole, up), down), _mm256_set1_epi32(p->zero));
+}
+
+/* Codes that differ from int8's by `flip`: 0, or the top bit for uint8. */
+static inline void quantize_8(const eng_quantize_params *p, uint8_t flip, const float *x, uint8_t *y)
+{
+    const __m256i wide = quantized(p, _mm256_loadu_ps(x));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storel_epi64((void *)y, _mm_xor_si128(_mm_packs_epi16(words, words), _mm_set1_epi8((int8_t)flip)));
+}
+
+static void quantize_codes(const eng_quantize_params *p, uint8_t flip, const float *x, uint8_t *y)
+{
+    const eng_quantize_params q = *p; /* which y does not alias */
+    uint32_t i = 0;
+    for (; i + 8 <= q.count; i += 8) {
+        quantize_8(&q, flip, x + i, y + i);
     }
+    float rest[8] = {0.0f};
+    uint8_t codes[8];
+    memcpy(rest, x + i, (q.count - i) * sizeof *x);
+    quantize_8(&q, flip, rest, codes);
+    memcpy(y + i, codes, q.count - i);
+}
+
+static void quantize_s8(const eng_quantize_params *p, const float *x, int8_t *y)
+{
+    void *const codes = y;
+    quantize_codes(p, 0, x, codes);
+}
+
+static void dequantize_codes(const eng_quantize_params *p, uint8_t flip, const uint8_t *x, float *y)
+{
+    const eng_quantize_params q = *p;
+    for (uint32_t i = 0; i < q.count; ++i) {
+        y[i] = q.scale * (float)((int8_t)(x[i] ^ flip) - q.zero);
+    }
+}
+
+static void dequantize_s8(const eng_quantize_params *p, const int8_t *x, float *y)
+{
+    const void *const codes = x;
+    dequantize_codes(p, 0, codes, y);
+}
+
+static void run_quantize(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    void *const x = arena + l->x;
     (void)packed;
+    (void)scratch;
+    quantize_codes(l->params, l->op == ENG_OP_QUANTIZE_F32_U8 ? 0x80 : 0, x, arena + l->y);
+}
+
+static void run_dequantize(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    void *const y = arena + l->y;
+    (void)packed;
+    (void)scratch;
+    dequantize_codes(l->params, l->op == ENG_OP_DEQUANTIZE_U8_F32 ? 0x80 : 0, arena + l->x, y);
 }
 
 /* The first largest of a row: the largest, then where it first is. */
@@ -444,7 +556,8 @@ static void run_copy(const eng_layer *l, const void *packed, uint8_t *arena, uin
     {                                                                                                                          \
         [ENG_OP_ADD_S8] = run_add, [ENG_OP_SUB_S8] = run_add, [ENG_OP_MUL_S8] = run_mul,       \
         [ENG_OP_MAX_POOL2D_S8] = run_max_pool, [ENG_OP_AVERAGE_POOL2D_S8] = run_average_pool, [ENG_OP_MEAN_S8] = run_mean,     \
-        [ENG_OP_ARGMAX_S8] = run_argmax, [ENG_OP_COPY_S8] = run_copy,                                                          \
+        [ENG_OP_ARGMAX_S8] = run_argmax, [ENG_OP_COPY_S8] = run_copy, [ENG_OP_QUANTIZE_F32_S8] = run_quantize,                 \
+        [ENG_OP_QUANTIZE_F32_U8] = run_quantize, [ENG_OP_DEQUANTIZE_S8_F32] = run_dequantize, [ENG_OP_DEQUANTIZE_U8_F32] = run_dequantize,                                  \
     }
 /* clang-format on */
 

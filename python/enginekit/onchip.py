@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine.errors import EngineError
 from engine.model import Model, Trace
+from engine.program import clear_unwritten
 from enginekit import device, sim, toolchain
 from enginekit.emit import emit
 from enginekit.encode.choose import Optimize, encode
@@ -239,8 +240,9 @@ def trace_on_chip(firmware: Firmware, x: NDArray[Any]) -> list[list[Trace]]:
     def look(index: int) -> None:
         step = model.program.steps[index]
         tensor = model.graph.tensors[step.y]
-        content = board.chip.read(arena + step.y_offset, step.y_size)
-        found[-1].append(Trace(step.name, tensor, np.frombuffer(content, tensor.dtype).reshape(1, *tensor.shape[1:])))
+        content = bytearray(board.chip.read(arena + step.y_offset, step.y_size))
+        array = np.frombuffer(content, tensor.dtype).reshape(1, *tensor.shape[1:])
+        found[-1].append(Trace(step.name, tensor, clear_unwritten(step.params, array)))
 
     Profiler(board, step_ends(model, firmware.optimize), look)
     for one in x:

@@ -10,6 +10,7 @@ from pathlib import Path
 import int8_graphs
 import numpy as np
 import pytest
+import random_graphs
 from int8_graphs import Chain
 
 import engine
@@ -150,6 +151,21 @@ def test_trace_ends_in_the_output(model, x):
     assert [t.array.shape for t in traces] == [(9, 5, 5, 4), (9, 10), (9, 10)]
     assert np.array_equal(traces[-1].array, model.run(x))
     assert traces[-1].tensor is model.output
+
+
+def test_trace_of_a_concatenation_has_no_bytes_of_older_runs():
+    chain = random_graphs.Chain((4,)).dense(3)
+    model = engine.Model(chain.concatenate(chain.last).graph())
+    rng = np.random.default_rng(2)
+    x, other = (rng.integers(-128, 128, (2, 4)).astype(np.int8) for _ in range(2))
+    fresh = model.trace(x)
+    model.run(other)
+    again = model.trace(x)
+    before, joined = fresh[-2].array, fresh[-1].array
+    assert [t.step_name for t in fresh] == [s.name for s in model.program.steps]
+    assert not before[:, 3:].any()
+    assert np.array_equal(before[:, :3], joined[:, :3])
+    assert all(np.array_equal(a.array, b.array) for a, b in zip(fresh, again, strict=True))
 
 
 def test_threads_give_the_bytes_of_one(model):

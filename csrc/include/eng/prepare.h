@@ -47,6 +47,15 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l);
  * to the weights, but the layer's params must stay. */
 void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed);
 
+/* The kernels of the same names in eng/infer_s8.h, for callers that quantize what no layer does. */
+typedef struct {
+    void (*quantize_f32_s8)(const eng_quantize_params *p, const float *x, int8_t *y);
+    void (*dequantize_s8_f32)(const eng_quantize_params *p, const int8_t *x, float *y);
+} eng_edges;
+
+/* isa must be available. */
+eng_edges eng_edges_of(eng_isa isa);
+
 #ifdef __cplusplus
 }
 #endif

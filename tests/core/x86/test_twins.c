@@ -107,6 +107,7 @@ typedef union {
     eng_mean_s8_params mean;
     eng_argmax_s8_params argmax;
     eng_copy_s8_params copy;
+    eng_quantize_params quantize;
 } params;
 
 typedef struct {
@@ -208,6 +209,14 @@ static sizes random_params(uint8_t op, params *p)
         p->argmax.rows = between(1, 5);
         p->argmax.size = between(1, 300);
         break;
+    case ENG_OP_QUANTIZE_F32_S8:
+    case ENG_OP_QUANTIZE_F32_U8:
+    case ENG_OP_DEQUANTIZE_S8_F32:
+    case ENG_OP_DEQUANTIZE_U8_F32:
+        p->quantize.count = between(1, 300);
+        p->quantize.scale = (float)between(1, 100) * (eng_rng_below(&rng, 2) ? 0.5f : 0.0007f);
+        p->quantize.zero = code();
+        break;
     case ENG_OP_LOOKUP_S8:
         fill(table, sizeof table);
         p->lookup.count = between(1, 300);
@@ -274,6 +283,17 @@ static void *aligned_memory(size_t size)
     return posix_memalign(&memory, ENG_PREPARE_ALIGNMENT, size ? size : 1) == 0 ? memory : NULL;
 }
 
+/* Codes and halves of codes around the range, now and then anything: NaN and infinity too. */
+static void fill_floats(const eng_layer *l, uint8_t *arena)
+{
+    const eng_quantize_params *const p = l->params;
+    for (uint32_t i = 0; i < p->count; ++i) {
+        const float x = p->scale * 0.5f * (float)((int32_t)eng_rng_below(&rng, 1200) - 600);
+        const uint32_t any = eng_rng_next(&rng);
+        memcpy(arena + l->x + i * sizeof x, eng_rng_below(&rng, 4) ? (const void *)&x : &any, sizeof x);
+    }
+}
+
 /* 0 if the same, 1 if not, 2 if the check refuses the layer. */
 static int compare(eng_isa isa, const eng_layer *l, uint32_t arena_size)
 {
@@ -289,6 +309,9 @@ static int compare(eng_isa isa, const eng_layer *l, uint32_t arena_size)
     memset(packed, 0xa5, prepared.packed_size);
     eng_prepare_pack(isa, l, packed);
     fill((int8_t *)want, arena_size);
+    if (l->op == ENG_OP_QUANTIZE_F32_S8 || l->op == ENG_OP_QUANTIZE_F32_U8) {
+        fill_floats(l, want);
+    }
     memcpy(got, want, arena_size);
     eng_layer_run(l, want);
     prepared.run(l, packed, got, scratch);
@@ -365,7 +388,11 @@ static int all_cases(eng_isa isa, uint32_t seed, uint32_t count)
                                   ENG_OP_MUL_S8,
                                   ENG_OP_MEAN_S8,
                                   ENG_OP_COPY_S8,
-                                  ENG_OP_ARGMAX_S8};
+                                  ENG_OP_ARGMAX_S8,
+                                  ENG_OP_QUANTIZE_F32_S8,
+                                  ENG_OP_QUANTIZE_F32_U8,
+                                  ENG_OP_DEQUANTIZE_S8_F32,
+                                  ENG_OP_DEQUANTIZE_U8_F32};
     for (size_t i = 0; i < sizeof ops; ++i) {
         uint32_t done = 0;
         for (uint32_t n = 0; n < count; ++n) {
