@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine import kernels_f32
 from engine import kernels_train_int as kernels
+from engine.errors import QuantError
 from engine.graph import Activation, Padding
 from engine.program import OutputS8, Rescale, Window
 from engine.rescale import dense_rescale, fixed_point, output_range
@@ -158,7 +159,13 @@ class Weighted(Operation):
         self.scale_w = float(np.float32(self.scale_w))
         self.output = output_range(self.activation, self.y.scale, self.y.zero)
         if self.window is None:
-            (self.rescale,) = dense_rescale(self.x.scale, [self.scale_w], self.y.scale, MOST_ACC)
+            records = dense_rescale(self.x.scale, [self.scale_w], self.y.scale, MOST_ACC)
+            if records is None:
+                raise QuantError(
+                    f"integer dense layer: no 31-bit multiplier is exact for x scale {self.x.scale!r}, weight scale "
+                    f"{self.scale_w!r} and y scale {self.y.scale!r}; change one of them by a bit (another calibration does)"
+                )
+            (self.rescale,) = records
         else:
             self.rescale = fixed_point(self.x.scale * self.scale_w / self.y.scale)
         self._rows: Codes = np.empty((0, self.w.shape[1]), np.int8)
