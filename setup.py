@@ -27,7 +27,8 @@ TWINS = (
     if platform.machine() in ("x86_64", "AMD64")
     else {}
 )
-DISPATCH_SOURCES = ["csrc/x86/dispatch.c", "csrc/x86/elementwise.c", *(["csrc/x86/products.c"] if TWINS else [])]
+PACKING_SOURCES = [f"csrc/x86/{name}.c" for name in ("depthwise", "image", "lanes", "products")]
+DISPATCH_SOURCES = ["csrc/x86/dispatch.c", "csrc/x86/elementwise.c", *(PACKING_SOURCES if TWINS else [])]
 TWIN_SOURCES = {name: sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"csrc/x86/{name}*.c")) for name in TWINS}
 TWIN_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/x86/*.h"))
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef"]

@@ -3,15 +3,19 @@
  * bytes would be summed with saturation. */
 #include <immintrin.h>
 
+#include "depthwise.h"
 #include "products.h"
 
-#define ENG_LANES 8
+#define ENG_LANES  8
+#define ENG_STRIPS 2
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 16 registers. */
 #define ENG_POINTS_1 8
 #define ENG_POINTS_2 4
 #define ENG_POINTS_3 2
 #define ENG_POINTS_4 2
+
+#define ENG_ROUNDINGS(DO) DO(ENG_X86_TAME)
 
 typedef __m256i eng_vec;
 typedef int16_t code_t;
@@ -29,6 +33,11 @@ static inline eng_vec vec_load_any(const void *p)
 static inline eng_vec vec_zero(void)
 {
     return _mm256_setzero_si256();
+}
+
+static inline eng_vec vec_all(int32_t v)
+{
+    return _mm256_set1_epi32(v);
 }
 
 static inline eng_vec vec_lowest(void)
@@ -108,45 +117,79 @@ static inline eng_vec vec_requant_single(eng_vec acc, const int32_t *lane)
     return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
 }
 
-static inline void vec_store_codes(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+static inline __attribute__((always_inline)) eng_vec vec_round(eng_vec acc, const int32_t *lane, eng_x86_rounding form)
 {
-    const __m256i code = _mm256_add_epi32(v, _mm256_set1_epi32(output->zero));
-    const __m256i clamped =
-        _mm256_min_epi32(_mm256_max_epi32(code, _mm256_set1_epi32(output->lo)), _mm256_set1_epi32(output->hi));
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(clamped), _mm256_extracti128_si256(clamped, 1));
-    int8_t codes[16];
-    _mm_storeu_si128((void *)codes, _mm_packs_epi16(words, words));
-    if (count == ENG_LANES) {
-        __builtin_memcpy(y, codes, ENG_LANES);
-    } else {
-        __builtin_memcpy(y, codes, count);
+    switch (form) {
+    case ENG_X86_SINGLE:
+        return vec_requant_single(acc, lane);
+    case ENG_X86_TAME:
+        return vec_requant_tame(acc, lane);
+    default:
+        return vec_requant_double(acc, lane);
     }
 }
 
-static void copy_codes(const int8_t *x, size_t n, code_t *image)
+static inline void vec_store(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+{
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    const __m128i codes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(output->lo));
+    const __m128i clamped = _mm_min_epi8(codes, _mm_set1_epi8(output->hi));
+    if (count == ENG_LANES) {
+        _mm_storel_epi64((void *)y, clamped);
+    } else {
+        int8_t all[16];
+        _mm_storeu_si128((void *)all, clamped);
+        __builtin_memcpy(y, all, count);
+    }
+}
+
+static inline void vec_store_four(const eng_vec *v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+{
+    const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+    const __m256i codes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    const __m256i raised = _mm256_max_epi8(codes, _mm256_set1_epi8(output->lo));
+    const __m256i clamped = _mm256_min_epi8(raised, _mm256_set1_epi8(output->hi));
+    if (count == 4 * ENG_LANES) {
+        _mm256_storeu_si256((void *)y, clamped);
+    } else {
+        int8_t all[32];
+        _mm256_storeu_si256((void *)all, clamped);
+        __builtin_memcpy(y, all, count);
+    }
+}
+
+static inline void copy_codes(const int8_t *x, size_t n, code_t *image)
 {
     for (size_t i = 0; i < n; ++i) {
         image[i] = x[i];
     }
 }
 
-static void fill_codes(code_t *image, size_t n, int16_t code)
+static inline void copy_pixel(const int8_t *x, size_t n, code_t *image)
+{
+    copy_codes(x, n, image);
+}
+
+static inline void fill_codes(code_t *image, size_t n, int16_t code)
 {
     for (size_t i = 0; i < n; ++i) {
         image[i] = code;
     }
 }
 
-static void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
+static inline void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
 {
-    for (size_t i = 0; i < n; i += 8) {
-        const __m128i a = _mm_loadu_si128((const void *)(rows[0] + i)), b = _mm_loadu_si128((const void *)(rows[1] + i));
-        __m128i *const to = (void *)(mixed + i * ENG_X86_STEP);
-        _mm_store_si128(to, _mm_unpacklo_epi16(a, b));
-        _mm_store_si128(to + 1, _mm_unpackhi_epi16(a, b));
+    for (size_t i = 0; i < n; i += 32) {
+        for (size_t j = i; j < i + 32; j += 8) {
+            const __m128i a = _mm_loadu_si128((const void *)(rows[0] + j)), b = _mm_loadu_si128((const void *)(rows[1] + j));
+            __m128i *const to = (void *)(mixed + j * sizeof(int32_t));
+            _mm_store_si128(to, _mm_unpacklo_epi16(a, b));
+            _mm_store_si128(to + 1, _mm_unpackhi_epi16(a, b));
+        }
     }
 }
 
+#include "depthwise_run.h"
 #include "products_run.h"
 
 void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

@@ -3,15 +3,19 @@
  * holds codes + 128. */
 #include <immintrin.h>
 
+#include "depthwise.h"
 #include "products.h"
 
-#define ENG_LANES 16
+#define ENG_LANES  16
+#define ENG_STRIPS 4
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 32 registers. */
 #define ENG_POINTS_1 8
 #define ENG_POINTS_2 8
 #define ENG_POINTS_3 8
 #define ENG_POINTS_4 6
+
+#define ENG_ROUNDINGS(DO) DO(ENG_X86_QUICK) DO(ENG_X86_SIGNED)
 
 typedef __m512i eng_vec;
 typedef uint8_t code_t;
@@ -29,6 +33,11 @@ static inline eng_vec vec_load_any(const void *p)
 static inline eng_vec vec_zero(void)
 {
     return _mm512_setzero_si512();
+}
+
+static inline eng_vec vec_all(int32_t v)
+{
+    return _mm512_set1_epi32(v);
 }
 
 static inline eng_vec vec_lowest(void)
@@ -115,46 +124,116 @@ static inline eng_vec vec_requant_single(eng_vec acc, const int32_t *lane)
     return interleaved(even, _mm512_slli_epi64(odd, 32));
 }
 
-static inline void vec_store_codes(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+/* Rounding down everywhere, as lanes.h wants it; exceptions are suppressed, and the mode that the thread has set does not
+ * matter.
+ */
+#define DOWN (_MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
+
+static inline eng_vec quick(eng_vec acc, const int32_t *lane, bool is_signed)
 {
-    const __m512i code = _mm512_add_epi32(v, _mm512_set1_epi32(output->zero));
-    const __m512i clamped =
-        _mm512_min_epi32(_mm512_max_epi32(code, _mm512_set1_epi32(output->lo)), _mm512_set1_epi32(output->hi));
-    _mm_mask_storeu_epi8(y, (__mmask16)((UINT32_C(1) << count) - 1), _mm512_cvtepi32_epi8(clamped));
+    const __m512 scale = _mm512_castsi512_ps(vec_load(lane + ENG_LANES));
+    const __m512 fine = _mm512_castsi512_ps(vec_load(lane + 2 * ENG_LANES));
+    __m512 offset = _mm512_castsi512_ps(vec_load(lane + 3 * ENG_LANES));
+    if (is_signed) {
+        const __mmask16 negative = _mm512_cmplt_epi32_mask(acc, vec_load(lane + 4 * ENG_LANES));
+        offset = _mm512_mask_mov_ps(offset, negative, _mm512_castsi512_ps(vec_load(lane + 5 * ENG_LANES)));
+    }
+    const __m512 v = _mm512_cvt_roundepi32_ps(acc, DOWN);
+    const __m512 t = _mm512_fmadd_round_ps(v, fine, offset, DOWN);
+    return _mm512_cvt_roundps_epi32(_mm512_fmadd_round_ps(v, scale, t, DOWN), DOWN);
 }
 
-static void copy_codes(const int8_t *x, size_t n, code_t *image)
+static inline __attribute__((always_inline)) eng_vec vec_round(eng_vec acc, const int32_t *lane, eng_x86_rounding form)
+{
+    switch (form) {
+    case ENG_X86_SINGLE:
+        return vec_requant_single(acc, lane);
+    case ENG_X86_TAME:
+        return vec_requant_tame(acc, lane);
+    case ENG_X86_QUICK:
+        return quick(acc, lane, false);
+    case ENG_X86_SIGNED:
+        return quick(acc, lane, true);
+    default:
+        return vec_requant_double(acc, lane);
+    }
+}
+
+static inline void vec_store(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+{
+    const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(v), _mm_set1_epi8(output->lo));
+    _mm_mask_storeu_epi8(y, (__mmask16)(0xffff >> (ENG_LANES - count)), _mm_min_epi8(codes, _mm_set1_epi8(output->hi)));
+}
+
+/* Four lanes of dwords by four, transposed: from [lane][vector] to [vector][lane] and back. */
+static inline __m512i turned(__m512i v)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
+}
+
+static inline void vec_store_four(const eng_vec *v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+{
+    const __m512i codes = _mm512_packs_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+    const __m512i raised = _mm512_max_epi8(turned(codes), _mm512_set1_epi8(output->lo));
+    const __m512i clamped = _mm512_min_epi8(raised, _mm512_set1_epi8(output->hi));
+    if (count == 4 * ENG_LANES) {
+        _mm512_storeu_si512(y, clamped);
+    } else {
+        _mm512_mask_storeu_epi8(y, UINT64_MAX >> (4 * ENG_LANES - count), clamped);
+    }
+}
+
+static inline void copy_codes(const int8_t *x, size_t n, code_t *image)
 {
     const __m512i sign = _mm512_set1_epi8(INT8_MIN);
     size_t i = 0;
     for (; i + 64 <= n; i += 64) {
         _mm512_storeu_si512(image + i, _mm512_xor_si512(_mm512_loadu_si512(x + i), sign));
     }
-    const __mmask64 rest = (UINT64_C(1) << (n - i)) - 1;
-    _mm512_mask_storeu_epi8(image + i, rest, _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, x + i), sign));
-}
-
-static void fill_codes(code_t *image, size_t n, int16_t code)
-{
-    __builtin_memset(image, code, n);
-}
-
-static void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
-{
-    for (size_t i = 0; i < n; i += 16) {
-        const __m128i a = _mm_loadu_si128((const void *)(rows[0] + i)), b = _mm_loadu_si128((const void *)(rows[1] + i));
-        const __m128i c = _mm_loadu_si128((const void *)(rows[2] + i)), d = _mm_loadu_si128((const void *)(rows[3] + i));
-        const __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
-        const __m128i ab_high = _mm_unpackhi_epi8(a, b), cd_high = _mm_unpackhi_epi8(c, d);
-        __m128i *const to = (void *)(mixed + i * ENG_X86_STEP);
-        _mm_store_si128(to, _mm_unpacklo_epi16(ab, cd));
-        _mm_store_si128(to + 1, _mm_unpackhi_epi16(ab, cd));
-        _mm_store_si128(to + 2, _mm_unpacklo_epi16(ab_high, cd_high));
-        _mm_store_si128(to + 3, _mm_unpackhi_epi16(ab_high, cd_high));
+    if (i < n) {
+        const __mmask64 rest = UINT64_MAX >> (64 - (n - i));
+        _mm512_mask_storeu_epi8(image + i, rest, _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, x + i), sign));
     }
 }
 
+static inline void copy_pixel(const int8_t *x, size_t n, code_t *image)
+{
+    const __m512i sign = _mm512_set1_epi8(INT8_MIN);
+    for (size_t i = 0; i < n; i += 64) {
+        const __mmask64 rest = n - i < 64 ? UINT64_MAX >> (64 - (n - i)) : UINT64_MAX;
+        _mm512_storeu_si512(image + i, _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, x + i), sign));
+    }
+}
+
+static inline void fill_codes(code_t *image, size_t n, int16_t code)
+{
+    if (n != 0) {
+        __builtin_memset(image, code, n);
+    }
+}
+
+static inline void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
+{
+    for (size_t i = 0; i < n; i += 64) {
+        const __m512i a = turned(vec_load_any(rows[0] + i)), b = turned(vec_load_any(rows[1] + i));
+        const __m512i c = turned(vec_load_any(rows[2] + i)), d = turned(vec_load_any(rows[3] + i));
+        const __m512i ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
+        const __m512i ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
+        __m512i *const to = (void *)(mixed + i * sizeof(int32_t));
+        _mm512_store_si512(to, _mm512_unpacklo_epi16(ab, cd));
+        _mm512_store_si512(to + 1, _mm512_unpackhi_epi16(ab, cd));
+        _mm512_store_si512(to + 2, _mm512_unpacklo_epi16(ab_high, cd_high));
+        _mm512_store_si512(to + 3, _mm512_unpackhi_epi16(ab_high, cd_high));
+    }
+}
+
+#include "depthwise_run.h"
 #include "products_run.h"
+
+void eng_avx512vnni_quick(eng_x86_rounding rounding, const int32_t *lane, const int32_t *acc, int32_t *codes)
+{
+    _mm512_storeu_si512(codes, quick(vec_load_any(acc), lane, rounding == ENG_X86_SIGNED));
+}
 
 void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {

@@ -22,6 +22,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 
 #include <cpuid.h>
 
+#include "depthwise.h"
 #include "products.h"
 
 /* Register sets that the operating system saves: bits of XCR0. */
@@ -69,9 +70,12 @@ typedef struct {
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 0}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_elementwise, &eng_avx2_edges};
-    static const twins avx512vnni = {
-        {16, 1, 128}, eng_avx512vnni_products, eng_avx512vnni_depthwise, eng_avx512vnni_elementwise, &eng_avx512vnni_edges};
+    static const twins avx2 = {{8, 2, 0, NULL}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_elementwise, &eng_avx2_edges};
+    static const twins avx512vnni = {{16, 1, 128, eng_avx512vnni_quick},
+                                     eng_avx512vnni_products,
+                                     eng_avx512vnni_depthwise,
+                                     eng_avx512vnni_elementwise,
+                                     &eng_avx512vnni_edges};
     return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
 }
 
@@ -104,16 +108,19 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
     eng_prepared prepared = {run_portable, 0, 0};
     const twins *t = twins_of(isa);
-    eng_x86_products p;
-    if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &p)) {
+    eng_x86_products products;
+    eng_x86_depthwise depthwise;
+    if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
         prepared.run = t->products;
-    } else if (t != NULL && l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &p)) {
+        prepared.packed_size = products.size;
+        prepared.scratch_size = products.scratch;
+    } else if (t != NULL && l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &depthwise)) {
         prepared.run = t->depthwise;
+        prepared.packed_size = depthwise.size;
+        prepared.scratch_size = depthwise.scratch;
     } else {
         return prepare_elementwise(isa, l);
     }
-    prepared.packed_size = p.size;
-    prepared.scratch_size = p.scratch;
     return prepared;
 }
 

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loops over a packed form, for whatever instruction set includes this: it has defined before
- *   eng_vec, ENG_LANES                                a vector of int32
- *   vec_load(p), vec_zero(), vec_lowest(), vec_add(a, b), vec_max(a, b)
- *   vec_step(p)                                       the four bytes at p in every lane
- *   vec_dot(acc, x, w)                                acc + products of a step's codes and weights, modulo 2^32
- *   vec_requant_double(acc, lane), vec_requant_single the rules of eng/quant.h before the zero point; lane as in products.h
- *   vec_requant_tame                                  double rounding as eng_x86_products.tame says
- *   vec_load_any(p)                                   as vec_load, from any address
- *   mix_rows(rows, n, mixed)                          step i of n: code i of every row in rows; reads up to 16 codes more
- *   vec_store_codes(v, output, count, y)              clamps to codes, writes the first count
- *   copy_codes(x, n, image), fill_codes(image, n, c)  int8 codes to the image's, and one code many times
- *   code_t                                            a code of the image
- * Every function here is inlined into one of few callers with constant sizes, so that accumulators stay in registers. */
+/* The loops over a packed form of dense and convolution layers; vectors as twin.h says. Every function here is inlined into one
+ * of few callers with constant sizes, so that accumulators stay in registers. */
 #ifndef ENG_X86_PRODUCTS_RUN_H
 #define ENG_X86_PRODUCTS_RUN_H
 
+#include "image_run.h"
 #include "products.h"
 
-#define ENG_INLINE  static inline __attribute__((always_inline))
-#define VECTOR      ((size_t)ENG_LANES * ENG_X86_STEP)
 #define MOST_ACCS   24
 #define MOST_POINTS 8
 
@@ -34,8 +22,10 @@ typedef struct {
     const uint32_t *segment;
     const uint8_t *w;
     const int32_t *lane;
-    int8_t *y;      /* of the chunk's first output at position 0 */
-    uint32_t count; /* outputs in the chunk */
+    int8_t *y;        /* of the chunk's first output at position 0 */
+    size_t y_step;    /* bytes from a position to the next */
+    uint32_t outputs; /* positions */
+    uint32_t count;   /* outputs in the chunk */
 } chunk;
 
 /* acc[point][block] of points <= 8 positions. */
@@ -114,23 +104,45 @@ ENG_INLINE void sum_one(const chunk *c, const uint32_t *position, uint32_t split
     }
 }
 
-ENG_INLINE eng_vec requantized(const eng_x86_products *p, eng_vec acc, const int32_t *lane, bool single)
+/* Codes of one position before the clamp. */
+ENG_INLINE void store_blocks(const chunk *c, const eng_vec *codes, uint32_t blocks, int8_t *y)
 {
-    if (single) {
-        return vec_requant_single(acc, lane);
+    if (blocks > 2) {
+        const eng_vec four[4] = {codes[0], codes[1], codes[2], blocks > 3 ? codes[3] : codes[2]};
+        const uint32_t most = blocks * ENG_LANES;
+        vec_store_four(four, &c->p->y, c->count < most ? c->count : most, y);
+        return;
     }
-    return p->tame ? vec_requant_tame(acc, lane) : vec_requant_double(acc, lane);
+#pragma GCC unroll 2
+    for (uint32_t b = 0; b < blocks; ++b) {
+        const uint32_t left = c->count - b * ENG_LANES;
+        vec_store(codes[b], &c->p->y, left < ENG_LANES ? left : ENG_LANES, y + (size_t)b * ENG_LANES);
+    }
 }
 
-ENG_INLINE void store_output(const chunk *c, size_t output, const eng_vec *acc, uint32_t blocks, bool single)
+/* Codes of `points` neighbouring outputs from `output` on; acc[point][block]. */
+ENG_INLINE void store_outputs(const chunk *c, size_t output, const eng_vec *acc, uint32_t points, uint32_t blocks,
+                              eng_x86_rounding loops)
 {
-    int8_t *const y = c->y + output * c->p->out;
-#pragma GCC unroll 4
-    for (uint32_t b = 0; b < blocks; ++b) {
-        const int32_t *const lane = c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES;
-        const uint32_t left = c->count - b * ENG_LANES;
-        const eng_vec v = requantized(c->p, acc[b], lane, single);
-        vec_store_codes(v, &c->p->y, left < ENG_LANES ? left : ENG_LANES, y + (size_t)b * ENG_LANES);
+    int8_t *y = c->y + output * c->y_step;
+    const uint32_t vectors = points * blocks;
+    eng_vec codes[MOST_ACCS];
+#pragma GCC unroll 24
+    for (uint32_t i = 0; i < vectors; ++i) {
+        const int32_t *const lane = c->lane + (size_t)(i % blocks) * ENG_X86_LANE * ENG_LANES;
+        codes[i] = rounded(acc[i], lane, loops, c->p->rounding, &c->p->y);
+    }
+    if (blocks < 4 && vectors % 4 == 0 && c->y_step == (size_t)blocks * ENG_LANES) {
+#pragma GCC unroll 6
+        for (uint32_t i = 0; i < vectors; i += 4) {
+            vec_store_four(codes + i, &c->p->y, 4 * ENG_LANES, y + (size_t)i * ENG_LANES);
+        }
+        return;
+    }
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < points; ++i) {
+        store_blocks(c, codes + i * blocks, blocks, y);
+        y += c->y_step;
     }
 }
 
@@ -143,56 +155,50 @@ ENG_INLINE void fold_maximum(accumulators *acc, uint32_t half, uint32_t blocks)
     }
 }
 
-/* Double rounding: dense layers have one output position only. As many outputs of one position each as come in groups of
- * `points`, from output `from` on; returns the next. */
-ENG_INLINE uint32_t groups(const chunk *c, const uint32_t *position, uint32_t from, uint32_t points, uint32_t blocks)
+/* As many outputs of one position each as come in groups of `points`, from output `from` on; returns the next. */
+ENG_INLINE uint32_t groups(const chunk *c, const uint32_t *position, uint32_t from, uint32_t points, uint32_t blocks,
+                           eng_x86_rounding loops)
 {
     accumulators acc;
-    for (; from + points <= c->p->outputs; from += points) {
+    for (; from + points <= c->outputs; from += points) {
         sum_points(c, position + from, points, blocks, &acc);
-#pragma GCC unroll 8
-        for (uint32_t i = 0; i < points; ++i) {
-            store_output(c, from + i, acc.v + i * blocks, blocks, false);
-        }
+        store_outputs(c, from, acc.v, points, blocks, loops);
     }
     return from;
 }
 
-ENG_INLINE void plain(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks)
+ENG_INLINE void plain(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks, eng_x86_rounding loops)
 {
     accumulators acc;
-    uint32_t from = groups(c, position, 0, points, blocks);
-    from = groups(c, position, from, 4, blocks);
-    from = groups(c, position, from, 2, blocks);
-    if (from < c->p->outputs) {
+    uint32_t from = groups(c, position, 0, points, blocks, loops);
+    from = groups(c, position, from, points > 4 ? 4 : 2, blocks, loops);
+    from = groups(c, position, from, 2, blocks, loops);
+    if (from < c->outputs) {
         sum_one(c, position + from, 8 / blocks, blocks, &acc);
-        if (c->p->single) {
-            store_output(c, from, acc.v, blocks, true);
-        } else {
-            store_output(c, from, acc.v, blocks, false);
-        }
+        store_outputs(c, from, acc.v, 1, blocks, loops);
     }
 }
 
 /* Fused maximum over taps <= 4, one output's. */
-ENG_INLINE void few_taps(const chunk *c, const uint32_t *position, uint32_t taps, uint32_t blocks)
+ENG_INLINE void few_taps(const chunk *c, const uint32_t *position, uint32_t taps, uint32_t blocks, eng_x86_rounding loops)
 {
     accumulators acc;
-    for (uint32_t output = 0; output < c->p->outputs; ++output) {
+    for (uint32_t output = 0; output < c->outputs; ++output) {
         sum_points(c, position + (size_t)output * taps, taps, blocks, &acc);
         for (uint32_t half = taps / 2; half > 0; half /= 2) {
             fold_maximum(&acc, half, blocks);
         }
-        store_output(c, output, acc.v, blocks, false);
+        store_outputs(c, output, acc.v, 1, blocks, loops);
     }
 }
 
 /* The same over any number of taps, four at a time. */
-ENG_INLINE void many_taps(const chunk *c, const uint32_t *position, uint32_t blocks)
+ENG_INLINE void many_taps(const chunk *c, const uint32_t *position, uint32_t blocks, eng_x86_rounding loops)
 {
     accumulators acc;
     eng_vec best[ENG_X86_BLOCKS];
-    for (uint32_t output = 0; output < c->p->outputs; ++output) {
+    for (uint32_t output = 0; output < c->outputs; ++output) {
+#pragma GCC unroll 4
         for (uint32_t b = 0; b < blocks; ++b) {
             best[b] = vec_lowest();
         }
@@ -200,195 +206,97 @@ ENG_INLINE void many_taps(const chunk *c, const uint32_t *position, uint32_t blo
             sum_points(c, position, 4, blocks, &acc);
             fold_maximum(&acc, 2, blocks);
             fold_maximum(&acc, 1, blocks);
+#pragma GCC unroll 4
             for (uint32_t b = 0; b < blocks; ++b) {
                 best[b] = vec_max(best[b], acc.v[b]);
             }
             position += 4;
         }
-        store_output(c, output, best, blocks, false);
+        store_outputs(c, output, best, 1, blocks, loops);
     }
 }
 
 /* points: as many as the registers hold sums of `blocks`. */
-ENG_INLINE void all_outputs(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks)
+ENG_INLINE void all_outputs(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks, eng_x86_rounding loops)
 {
     switch (c->p->taps) {
     case 1:
-        plain(c, position, points, blocks);
+        plain(c, position, points, blocks, loops);
         break;
     case 2:
-        few_taps(c, position, 2, blocks);
+        few_taps(c, position, 2, blocks, loops);
         break;
     case 4:
-        few_taps(c, position, 4, blocks);
+        few_taps(c, position, 4, blocks, loops);
         break;
     default:
-        many_taps(c, position, blocks);
+        many_taps(c, position, blocks, loops);
+        break;
+    }
+}
+
+ENG_INLINE void any_blocks(const chunk *c, const uint32_t *position, uint32_t blocks, eng_x86_rounding loops)
+{
+    switch (blocks) {
+    case 1:
+        all_outputs(c, position, ENG_POINTS_1, 1, loops);
+        break;
+    case 2:
+        all_outputs(c, position, ENG_POINTS_2, 2, loops);
+        break;
+    case 3:
+        all_outputs(c, position, ENG_POINTS_3, 3, loops);
+        break;
+    default:
+        all_outputs(c, position, ENG_POINTS_4, 4, loops);
         break;
     }
 }
 
 static void run_chunk(const chunk *c, const uint32_t *position, uint32_t blocks)
 {
-    switch (blocks) {
-    case 1:
-        all_outputs(c, position, ENG_POINTS_1, 1);
+    switch (c->p->rounding) {
+#define CASE(form)                                                                                                             \
+    case form:                                                                                                                 \
+        any_blocks(c, position, blocks, form);                                                                                 \
         break;
-    case 2:
-        all_outputs(c, position, ENG_POINTS_2, 2);
-        break;
-    case 3:
-        all_outputs(c, position, ENG_POINTS_3, 3);
-        break;
+        ENG_ROUNDINGS(CASE)
+#undef CASE
     default:
-        all_outputs(c, position, ENG_POINTS_4, 4);
+        any_blocks(c, position, blocks, ENG_X86_DOUBLE);
         break;
     }
 }
 
-/* x as an image of codes with padding around it. */
-static void make_image(const eng_x86_products *p, const int8_t *x, code_t *image)
-{
-    if (p->image_row == p->x_row && p->image_rows == p->x_rows) {
-        copy_codes(x, p->x_row * p->x_rows, image);
-        return;
-    }
-    const size_t right = p->image_row - p->left - p->x_row;
-    const size_t bottom = (p->image_rows - p->top - p->x_rows) * p->image_row;
-    fill_codes(image, p->top * p->image_row, p->padding);
-    image += p->top * p->image_row;
-    for (uint32_t r = 0; r < p->x_rows; ++r) {
-        fill_codes(image, p->left, p->padding);
-        copy_codes(x, p->x_row, image + p->left);
-        fill_codes(image + p->left + p->x_row, right, p->padding);
-        image += p->image_row;
-        x += p->x_row;
-    }
-    fill_codes(image, bottom, p->padding);
-}
-
-static void run_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+/* All outputs at `outputs` positions; y: of the first. */
+static void run_chunks(const void *packed, const uint8_t *image, const uint32_t *position, uint32_t outputs, int8_t *y,
+                       size_t y_step)
 {
     const eng_x86_products *const p = packed;
     const uint8_t *const base = packed;
-    const void *const x = arena + l->x, *const segment = base + p->segment, *const position = base + p->position;
-    const void *const lanes = base + p->lane;
-    void *const image = scratch, *const y = arena + l->y;
-    make_image(p, x, image);
+    const void *const segment = base + p->segment, *const lanes = base + p->lane;
     for (uint32_t first = 0; first < p->blocks; first += ENG_X86_BLOCKS) {
         const uint32_t blocks = p->blocks - first < ENG_X86_BLOCKS ? p->blocks - first : ENG_X86_BLOCKS;
         const chunk c = {.p = p,
-                         .image = scratch,
+                         .image = image,
                          .segment = segment,
                          .w = base + p->w + (size_t)first * p->segments * p->run * VECTOR,
                          .lane = (const int32_t *)lanes + (size_t)first * ENG_X86_LANE * ENG_LANES,
-                         .y = (int8_t *)y + (size_t)first * ENG_LANES,
+                         .y = y + (size_t)first * ENG_LANES,
+                         .y_step = y_step,
+                         .outputs = outputs,
                          .count = p->out - first * ENG_LANES};
         run_chunk(&c, position, blocks);
     }
 }
 
-/* One block of channels of one output row. Distances in bytes. */
-typedef struct {
-    const eng_x86_products *p;
-    const uint8_t *mixed;
-    const uint8_t *w;
-    const int32_t *lane;
-    int8_t *y;
-    size_t group, step, tap; /* between groups, positions and kernel columns of the mixed rows */
-    size_t y_step;
-    uint32_t positions;
-    uint32_t count, last_count; /* codes of a position, and of the last one */
-} strip;
-
-/* `points` positions from `from` on. */
-ENG_INLINE void strip_points(const strip *s, uint32_t from, uint32_t points)
-{
-    const uint8_t *w = s->w;
-    eng_vec acc[MOST_POINTS];
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < points; ++i) {
-        acc[i] = vec_load(s->lane);
-    }
-    for (uint32_t g = 0; g < s->p->groups; ++g) {
-        const uint8_t *at = s->mixed + g * s->group + from * s->step;
-        for (uint32_t j = 0; j < s->p->columns; ++j) {
-            const eng_vec wj = vec_load(w);
-#pragma GCC unroll 8
-            for (uint32_t i = 0; i < points; ++i) {
-                acc[i] = vec_dot(acc[i], vec_load_any(at + i * s->step), wj);
-            }
-            at += s->tap;
-            w += VECTOR;
-        }
-    }
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < points; ++i) {
-        const uint32_t count = from + i + 1 < s->positions ? s->count : s->last_count;
-        vec_store_codes(requantized(s->p, acc[i], s->lane, false), &s->p->y, count, s->y + (from + i) * s->y_step);
-    }
-}
-
-static void run_strip(const strip *s)
-{
-    uint32_t from = 0;
-    for (; from + MOST_POINTS <= s->positions; from += MOST_POINTS) {
-        strip_points(s, from, MOST_POINTS);
-    }
-    for (; from + 2 <= s->positions; from += 2) {
-        strip_points(s, from, 2);
-    }
-    if (from < s->positions) {
-        strip_points(s, from, 1);
-    }
-}
-
-/* Rows of the copy from `image` on, mixed; rows beyond the kernel have zero weights, so that any will do. */
-static void mix_groups(const eng_x86_products *p, const code_t *image, size_t group, uint32_t kernel_h, uint8_t *mixed)
-{
-    enum { STEP = ENG_X86_STEP / sizeof(code_t) };
-    for (uint32_t g = 0; g < p->groups; ++g) {
-        const code_t *rows[STEP];
-        for (uint32_t e = 0; e < STEP; ++e) {
-            const uint32_t row = g * STEP + e;
-            rows[e] = image + (row < kernel_h ? row : 0) * p->kernel_row;
-        }
-        mix_rows(rows, p->image_row, mixed + g * group);
-    }
-}
-
-static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+static void run_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_x86_products *const p = packed;
-    const uint8_t *const base = packed;
-    const void *const x = arena + l->x, *const lanes = base + p->lane;
+    const void *const x = arena + l->x, *const position = (const uint8_t *)packed + p->position;
     void *const image = scratch, *const y = arena + l->y;
-    uint8_t *const mixed = scratch + p->mixed;
-    const uint32_t codes = p->out * p->repeats;
-    const uint32_t positions = (p->row_codes + codes - 1) / codes;
-    const size_t group = (p->scratch - p->mixed) / p->groups;
-    make_image(p, x, image);
-    for (uint32_t r = 0; r < p->rows; ++r) {
-        mix_groups(p, (const code_t *)image + r * p->row_step, group,
-                   ((const eng_conv2d_s8_params *)l->params)->window.kernel_h, mixed);
-        for (uint32_t b = 0; b < p->blocks; ++b) {
-            const uint32_t first = b * ENG_LANES, left = codes - first;
-            const uint32_t count = left < ENG_LANES ? left : ENG_LANES;
-            const strip s = {.p = p,
-                             .mixed = mixed + (size_t)first * ENG_X86_STEP,
-                             .w = base + p->w + (size_t)b * p->segments * VECTOR,
-                             .lane = (const int32_t *)lanes + (size_t)b * ENG_X86_LANE * ENG_LANES,
-                             .y = (int8_t *)y + (size_t)r * p->row_codes + first,
-                             .group = group,
-                             .step = p->column_step * ENG_X86_STEP,
-                             .tap = p->kernel_column * ENG_X86_STEP,
-                             .y_step = codes,
-                             .positions = positions,
-                             .count = count,
-                             .last_count = p->repeats == 1 ? count : p->row_codes - (positions - 1) * codes};
-            run_strip(&s);
-        }
-    }
+    make_image(&p->image, x, image);
+    run_chunks(packed, scratch, position, p->outputs, y, p->out);
 }
 
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packed form of depthwise convolutions with as many outputs as inputs.
+ *
+ * For each output row, the rows of the copy that it reads are mixed in groups: the codes of one column and channel from as many
+ * kernel rows as a step holds lie next to each other, so that every kernel column is one step. Where a group has room for
+ * another output row's kernel, two output rows share a pass. An output row is one run of codes, cut into strips of four
+ * vectors; what channel a lane has repeats after `period` strips:
+ *   w [strip of the period][group][kernel column][row of the pass][vector][lane][codes of a step] */
+#ifndef ENG_X86_DEPTHWISE_H
+#define ENG_X86_DEPTHWISE_H
+
+#include "eng/prepare.h"
+#include "image.h"
+
+#define ENG_X86_STRIP 4 /* vectors */
+
+typedef struct {
+    eng_x86_image image;
+    eng_x86_rounding rounding;
+    eng_output_s8 y;
+    uint32_t groups, columns; /* of kernel rows, and of the kernel */
+    uint32_t taken;           /* rows of the copy that a pass reads */
+    uint32_t together;        /* output rows of a pass: 1 or 2 */
+    uint32_t rows, row_codes; /* of the output */
+    uint32_t strips, period;
+    size_t row_step, kernel_row; /* codes of the copy between output rows and between kernel rows */
+    size_t group;                /* bytes of a group's mixed rows */
+    /* Byte offsets from the start of this struct. */
+    size_t column; /* uint32_t [columns]  bytes of the mixed rows */
+    size_t lane;   /* int32_t [period][ENG_X86_STRIP][ENG_X86_LANE][lanes] */
+    size_t w;
+    size_t size;
+    size_t mixed;   /* bytes of scratch before the mixed rows */
+    size_t scratch; /* bytes in all */
+} eng_x86_depthwise;
+
+/* False if the layer's twin is the portable kernel. */
+bool eng_x86_depthwise_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_depthwise *p);
+
+/* Writes the packed form. */
+void eng_x86_depthwise_pack(const eng_x86_format *format, const eng_layer *l, void *packed);
+
+/* The twins. */
+void eng_avx2_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lanes.h"
+
+#include <string.h>
+
+#define MOST_LANES 16
+#define TRIES      4
+
+enum { BIAS, SCALE, FINE, OFFSET, SHIFT, BELOW };
+
+/* One output of a layer. */
+typedef struct {
+    const eng_rescale *rescale;
+    const eng_output_s8 *y;
+    bool single;
+    int32_t bias;   /* as packed */
+    uint64_t bound; /* of the magnitude of its sums */
+} output;
+
+static int32_t exact_code(const output *o, int32_t sum)
+{
+    return o->single ? eng_requant_single_s8(sum, o->rescale, o->y) : eng_requant_double_s8(sum, o->rescale, o->y);
+}
+
+static double power(int exponent)
+{
+    return exponent < 0 ? 1.0 / (double)(UINT64_C(1) << -exponent) : (double)(UINT64_C(1) << exponent);
+}
+
+static bool is_tame(const output *o)
+{
+    return o->bound << o->rescale->left < UINT64_C(1) << 30;
+}
+
+static void set_float(int32_t *at, double v)
+{
+    const float f = (float)v;
+    memcpy(at, &f, sizeof f);
+}
+
+/* Constants of the quick form in column 0 of lane[vector][lanes]; offsets are raised by `raise` sums. */
+static void quick_constants(const eng_x86_format *format, const output *o, double raise, int32_t *lane)
+{
+    const eng_rescale *r = o->rescale;
+    const double unit = power(r->left - r->right - 31), ratio = r->mult * unit, start = o->y->zero + 0.5;
+    const double shift = ratio * power(23) > 129 ? start / ratio : 0;
+    const int32_t whole = (int32_t)(shift < 0 ? shift - 0.5 : shift + 0.5);
+    /* Double rounding raises positive codes' limits by half of the first rounding's unit, and lowers negative ones'; single
+     * rounding takes ties of negative sums down. */
+    const double nudge = o->single || r->right == 0 ? 0 : power(-r->right - 1);
+    const double below = o->single ? ratio * power(-18) : 2 * nudge;
+    const double offset = start + nudge - whole * ratio + raise * ratio;
+    lane[BIAS] = (int32_t)((uint32_t)o->bias + (uint32_t)whole);
+    set_float(lane + SCALE * format->lanes, (double)(r->mult & ~INT32_C(127)) * unit);
+    set_float(lane + FINE * format->lanes, (double)(r->mult & INT32_C(127)) * unit);
+    set_float(lane + OFFSET * format->lanes, offset);
+    lane[SHIFT * format->lanes] = whole;
+    set_float(lane + BELOW * format->lanes, offset - below);
+}
+
+/* The smallest sum in [-bound, bound] whose exact code is at least `code`; bound + 1 if there is none. Bisection, from a narrow
+ * range around where it must nearly be, if that holds it. */
+static int32_t threshold(const output *o, int32_t code)
+{
+    const int32_t bound = (int32_t)o->bound;
+    const double ratio = o->rescale->mult * power(o->rescale->left - o->rescale->right - 31);
+    const double guess = ratio > 0 ? (code - o->y->zero - 0.5) / ratio : 0;
+    const int32_t near = guess < -bound ? -bound : guess > bound ? bound : (int32_t)guess;
+    int32_t below = -bound - 1, above = bound + 1; /* exact_code(below) < code <= exact_code(above), if these were sums */
+    if (near - 4 > below && exact_code(o, near - 4) < code) {
+        below = near - 4;
+    }
+    if (near + 4 < above && exact_code(o, near + 4) >= code) {
+        above = near + 4;
+    }
+    while (above - below > 1) {
+        const int32_t middle = below + (above - below) / 2;
+        if (exact_code(o, middle) < code) {
+            below = middle;
+        } else {
+            above = middle;
+        }
+    }
+    return above;
+}
+
+/* Whether the quick form gives the exact codes of `format->lanes` sums. lane: the output's constants in every lane. */
+static bool agrees(const eng_x86_format *format, const output *o, eng_x86_rounding form, const int32_t *lane,
+                   const int32_t *sums)
+{
+    int32_t shifted[MOST_LANES], codes[MOST_LANES];
+    for (uint32_t i = 0; i < format->lanes; ++i) {
+        shifted[i] = sums[i] + lane[SHIFT * format->lanes];
+    }
+    format->quick(form, lane, shifted, codes);
+    for (uint32_t i = 0; i < format->lanes; ++i) {
+        const int32_t code = codes[i] < o->y->lo ? o->y->lo : codes[i] > o->y->hi ? o->y->hi : codes[i];
+        if (code != exact_code(o, sums[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sums on both sides of every rise of the exact code, and the ends; returns how many, a multiple of the lanes. */
+static uint32_t sums_to_try(const eng_x86_format *format, const output *o, int32_t *sums)
+{
+    const int32_t bound = (int32_t)o->bound;
+    uint32_t count = 0;
+    sums[count++] = -bound;
+    sums[count++] = bound;
+    for (int32_t code = o->y->lo + 1; code <= o->y->hi; ++code) {
+        const int32_t first = threshold(o, code);
+        sums[count++] = first > bound ? bound : first;
+        sums[count++] = first > -bound ? first - 1 : first;
+    }
+    for (; count % format->lanes != 0; ++count) {
+        sums[count] = bound;
+    }
+    return count;
+}
+
+/* Writes constants of the quick form that are proven right for all sums within the bound; false if none are found. */
+static bool write_quick(const eng_x86_format *format, const output *o, bool is_signed, int32_t *quick)
+{
+    /* Exact ties want offsets a little above the true one. */
+    static const double raises[TRIES] = {0, 1.0 / (1 << 22), 1.0 / (1 << 20), -1.0 / (1 << 22)};
+    const eng_x86_rounding form = is_signed ? ENG_X86_SIGNED : ENG_X86_QUICK;
+    int32_t sums[2 * 256 + MOST_LANES];
+    const uint32_t count = sums_to_try(format, o, sums);
+    for (uint32_t try = 0; try < TRIES; ++try) {
+        int32_t lane[ENG_X86_LANE * MOST_LANES] __attribute__((aligned(64)));
+        quick_constants(format, o, raises[try], lane);
+        for (uint32_t i = 0; i < ENG_X86_LANE * UINT32_C(1) * format->lanes; ++i) {
+            lane[i] = lane[i - i % format->lanes];
+        }
+        bool right = true;
+        for (uint32_t i = 0; right && i < count; i += format->lanes) {
+            right = agrees(format, o, form, lane, sums + i);
+        }
+        if (right) {
+            for (uint32_t i = 0; i < ENG_X86_LANE; ++i) {
+                quick[i * format->lanes] = lane[i * format->lanes];
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t eng_x86_lanes_size(const eng_x86_format *format, uint32_t blocks)
+{
+    return (size_t)blocks * ENG_X86_LANE * format->lanes * sizeof(int32_t);
+}
+
+eng_x86_lane_packer eng_x86_begin_lanes(const eng_x86_format *format, const eng_conv2d_s8_params *conv, bool single,
+                                        uint32_t blocks, int32_t *lanes)
+{
+    const eng_x86_lane_packer packer = {.format = format,
+                                        .conv = conv,
+                                        .single = single,
+                                        .tame = true,
+                                        .quick = format->quick != NULL,
+                                        .blocks = blocks,
+                                        .lanes = lanes,
+                                        .quick_lanes = lanes + (size_t)blocks * ENG_X86_LANE * format->lanes};
+    return packer;
+}
+
+/* Where lane n's constants begin. */
+static size_t place(const eng_x86_format *format, uint32_t n)
+{
+    return (size_t)(n / format->lanes) * ENG_X86_LANE * format->lanes + n % format->lanes;
+}
+
+static bool is_signed(const eng_output_s8 *y)
+{
+    return y->lo < y->zero;
+}
+
+void eng_x86_add_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t channel, const eng_x86_taps *taps, int32_t bias)
+{
+    const eng_x86_format *format = packer->format;
+    const eng_conv2d_s8_params *conv = packer->conv;
+    const eng_rescale *r = conv->rescale + (size_t)channel * conv->rescale_step;
+    const uint32_t x_most = (uint32_t)(conv->zero_x < 0 ? 127 - conv->zero_x : 128 + conv->zero_x);
+    int32_t sum = 0;
+    uint64_t magnitude = 0;
+    for (size_t k = 0; k < taps->count; ++k) {
+        const int32_t w = taps->w[k * taps->step];
+        sum += w;
+        magnitude += (uint64_t)(w < 0 ? -w : w);
+    }
+    const uint64_t bound = magnitude * x_most + (uint64_t)(bias < 0 ? -(int64_t)bias : bias);
+    bias = (int32_t)((uint32_t)bias - (uint32_t)sum * (uint32_t)(format->offset + conv->zero_x));
+    const output o = {r, &conv->y, packer->single, bias, bound};
+    int32_t *const exact = packer->lanes + place(format, n);
+    exact[0] = bias;
+    exact[format->lanes] = r->mult;
+    exact[2 * format->lanes] = packer->single ? 31 - r->left + r->right : r->left;
+    exact[3 * format->lanes] = r->right;
+    exact[4 * format->lanes] = r->right == 0 ? 0 : INT32_C(1) << (r->right - 1);
+    packer->tame = packer->tame && is_tame(&o);
+    packer->quick =
+        packer->quick && packer->tame && write_quick(format, &o, is_signed(&conv->y), packer->quick_lanes + place(format, n));
+}
+
+void eng_x86_repeat_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t same)
+{
+    const uint32_t lanes = packer->format->lanes;
+    for (uint32_t i = 0; i < ENG_X86_LANE; ++i) {
+        packer->lanes[place(packer->format, n) + i * lanes] = packer->lanes[place(packer->format, same) + i * lanes];
+        packer->quick_lanes[place(packer->format, n) + i * lanes] =
+            packer->quick_lanes[place(packer->format, same) + i * lanes];
+    }
+}
+
+eng_x86_rounding eng_x86_end_lanes(eng_x86_lane_packer *packer, uint32_t used)
+{
+    const eng_x86_format *format = packer->format;
+    if (packer->quick) {
+        memcpy(packer->lanes, packer->quick_lanes, eng_x86_lanes_size(format, packer->blocks));
+        return is_signed(&packer->conv->y) ? ENG_X86_SIGNED : ENG_X86_QUICK;
+    }
+    for (uint32_t n = 0; n < packer->blocks * format->lanes; ++n) {
+        int32_t *const left = packer->lanes + place(format, n) + 2 * (size_t)format->lanes;
+        if (packer->single) { /* lanes without an output must still shift by 1 to 62 */
+            *left = n < used ? *left : 31;
+        } else if (packer->tame) {
+            ++*left;
+        }
+    }
+    return packer->single ? ENG_X86_SINGLE : packer->tame ? ENG_X86_TAME : ENG_X86_DOUBLE;
+}

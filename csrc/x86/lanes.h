@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constants of one output each, in vectors of `lanes` outputs: the bias of its sums and how they become codes.
+ *
+ * Exact forms follow eng/quant.h step by step in 64-bit products. The quick form has the same results in float: with
+ *   v = sum + shift, t = fine * v + offset, code = floor(scale * v + t)
+ * every operation rounds down. floor(round_down(z)) = floor(z) for any real z, so that what is inexact is t alone, and that is
+ * small: shift takes the zero point and the half up to less than one sum's worth. scale + fine is the rescale ratio exactly.
+ * Since both forms are monotone in the sum, they agree everywhere if they agree on both sides of each of the at most 255 sums
+ * at which the exact code rises, and at the smallest and largest sum that the weights allow. That is tried for every output
+ * when a layer is packed; a layer with one output for which no offset passes keeps the exact form. */
+#ifndef ENG_X86_LANES_H
+#define ENG_X86_LANES_H
+
+#include <stdbool.h>
+
+#include "eng/infer_s8.h"
+
+#define ENG_X86_LANE 6 /* vectors of constants of a block of outputs; the first is the bias */
+
+/* From sums to codes, before they are clamped. Vectors after the bias in parentheses. */
+typedef enum {
+    ENG_X86_SINGLE, /* (mult, shift)                single rounding: dense */
+    ENG_X86_DOUBLE, /* (mult, left, right)          double rounding */
+    ENG_X86_TAME,   /* (mult, left + 1, right, half of 2^right or 0)  the same where |sum| * 2^left < 2^30 */
+    ENG_X86_QUICK,  /* (scale, fine, offset)        float; right for codes above the clamp's lower end */
+    ENG_X86_SIGNED  /* (scale, fine, offset, shift, below)  float; `below` is the offset of sums below zero */
+} eng_x86_rounding;
+
+/* codes[i] = the form's code of acc[i], i < lanes; acc includes the shift of quick forms. */
+typedef void (*eng_x86_quick)(eng_x86_rounding rounding, const int32_t *lane, const int32_t *acc, int32_t *codes);
+
+/* What an instruction set wants. */
+typedef struct {
+    uint8_t lanes;       /* int32 in a vector */
+    uint8_t code_bytes;  /* of a code in the copy of x, and of a weight: 1 or 2 */
+    uint8_t offset;      /* what is added to codes in the copy of x */
+    eng_x86_quick quick; /* null if it has none */
+} eng_x86_format;
+
+/* One output's weights: `count` of them, `step` apart. */
+typedef struct {
+    const int8_t *w;
+    size_t count, step;
+} eng_x86_taps;
+
+/* Packs a layer's lanes: begin, add every one, end. */
+typedef struct {
+    const eng_x86_format *format;
+    const eng_conv2d_s8_params *conv;
+    bool single;      /* rounding of the exact form */
+    bool tame, quick; /* so far */
+    uint32_t blocks;  /* of lanes */
+    int32_t *lanes, *quick_lanes;
+} eng_x86_lane_packer;
+
+/* Bytes of `blocks` blocks; packing needs them twice, the second half is free afterwards. */
+size_t eng_x86_lanes_size(const eng_x86_format *format, uint32_t blocks);
+
+/* lanes: int32_t [2][blocks][ENG_X86_LANE][format->lanes], zeros. */
+eng_x86_lane_packer eng_x86_begin_lanes(const eng_x86_format *format, const eng_conv2d_s8_params *conv, bool single,
+                                        uint32_t blocks, int32_t *lanes);
+
+/* Lane n is output `channel` with these weights and this bias. What the copy's offset and zero point add to a sum is taken off
+ * the bias, modulo 2^32. */
+void eng_x86_add_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t channel, const eng_x86_taps *taps, int32_t bias);
+
+/* Lane n is as lane `same` before it. */
+void eng_x86_repeat_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t same);
+
+/* The form of all lanes. The first `used` lanes have been added. */
+eng_x86_rounding eng_x86_end_lanes(eng_x86_lane_packer *packer, uint32_t used);
+
+/* The twins. */
+void eng_avx512vnni_quick(eng_x86_rounding rounding, const int32_t *lane, const int32_t *acc, int32_t *codes);
+
+#endif
