@@ -20,3 +20,6 @@ def conv3x3_pool2_s8(
     negative_is_lo: bool = False,
     shift32: bool = False,
 ) -> NDArray[np.int8]: ...
+def conv3x3_pool2_code_s8(
+    filters: NDArray[np.uint8], still: NDArray[np.int8], x: NDArray[np.int8], *, zero_x: int, shift: int
+) -> NDArray[np.int8]: ...

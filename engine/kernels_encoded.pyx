@@ -66,6 +66,23 @@ cdef extern from "eng/encodings.h" nogil:
     void eng_requant40_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
 
 
+cdef extern from "eng/encodings_conv.h" nogil:
+    ctypedef struct eng_filter3x3_code:
+        int8_t w[9]
+        uint8_t raise_ "raise"
+        uint8_t start[2]
+        uint8_t mult, offset
+
+    ctypedef struct eng_conv3x3_code:
+        const eng_filter3x3_code *filter
+        const int8_t *still
+        uint8_t in_w, out_h, out_w, out_c
+        int8_t zero_x
+        uint8_t shift
+
+    void eng_conv3x3_pool2_code_s8(const eng_conv3x3_code *p, const int8_t *x, int8_t *y)
+
+
 ctypedef void (*dense_rows)(const eng_dense_rows *p, const int8_t *x, uint8_t *sum) noexcept nogil
 ctypedef void (*dense_runs)(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum) noexcept nogil
 
@@ -320,3 +337,47 @@ def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False, shift32
 
 cdef sizeof_filter():
     return sizeof(eng_filter3x3)
+
+
+def conv3x3_pool2_code_s8(filters, still, x, *, zero_x, shift):
+    """Convolve and pool as :func:`conv3x3_pool2_s8`, with sums that span 16 bits.
+
+    Parameters
+    ----------
+    filters : uint8[out_c, 14]
+        ``eng_filter3x3_code[out_c]``.
+    still : int8[out_c]
+        Codes of a window of `zero_x` only.
+    x : int8[in_h, in_w]
+        4 to 255 wide.
+    zero_x : int
+    shift : int
+        14 to 16.
+
+    Returns
+    -------
+    int8[(in_h - 2) // 2, (in_w - 2) // 2, out_c]
+
+    Examples
+    --------
+    >>> record = np.array([[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 128, 0]], np.uint8)  # the middle, plus 128, halved
+    >>> conv3x3_pool2_code_s8(record, np.zeros(1, np.int8), np.full((4, 4), 100, np.int8), zero_x=0, shift=16).ravel().tolist()
+    [-128]
+    """
+    cdef str function = "conv3x3_pool2_code_s8"
+    out_c = check.integer(function, "out_c", len(filters), 1, 255)
+    cdef const uint8_t[:, ::1] pf = check.array(function, "filters", filters, np.uint8, (out_c, sizeof(eng_filter3x3_code)))
+    cdef const int8_t[::1] ps = check.array(function, "still", still, np.int8, (out_c,))
+    in_h, in_w = np.shape(x)
+    check.integer(function, "in_h", in_h, 4, 513)
+    check.integer(function, "in_w", in_w, 4, 255)
+    cdef const int8_t[:, ::1] px = check.array(function, "x", x, np.int8, (in_h, in_w))
+    cdef eng_conv3x3_code p
+    p.filter = <const eng_filter3x3_code *>&pf[0, 0]
+    p.still = &ps[0]
+    p.in_w, p.out_h, p.out_w, p.out_c = in_w, (in_h - 2) // 2, (in_w - 2) // 2, out_c
+    p.zero_x = check.integer(function, "zero_x", zero_x, -128, 127)
+    p.shift = check.integer(function, "shift", shift, 14, 16)
+    cdef int8_t[:, :, ::1] out = np.empty((p.out_h, p.out_w, out_c), np.int8)
+    eng_conv3x3_pool2_code_s8(&p, &px[0, 0], &out[0, 0, 0])
+    return np.asarray(out)

@@ -10,11 +10,12 @@ from engine.model import Model
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Params, Program, RequantizeParams
 from enginekit.encode.candidate import Candidate, Context, Encoder
 from enginekit.encode.conv import conv3x3_pool2_layers
+from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
 from enginekit.encode.plain import Plain, plain
 
 #: Every way of emitting a step. A new one is one class and one function, named here.
-ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, conv3x3_pool2_layers)
+ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, conv3x3_pool2_layers, conv3x3_code_layers)
 #: Cycles that a further kernel must save to be linked too, when the code is chosen for speed.
 _KERNEL_PRICE = 50_000
 

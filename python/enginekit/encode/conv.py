@@ -16,6 +16,8 @@ from enginekit.encode.steps import Rounding, exact_codes, wide_step
 
 #: Bytes on AVR of ``eng_filter3x3`` and ``eng_conv3x3_pool2``.
 FILTER_BYTES, _PARAMS_BYTES = 22, 11
+#: Cycles of a window, and of a filter at it.
+_WINDOW_CYCLES, _FILTER_CYCLES = 45, 385
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class Conv3x3Pool2(Candidate):
         """Functions that are called."""
         return ("eng_conv3x3_pool2_s8",)
 
+    @property
+    def cycles(self) -> int:
+        """Cycles of an input without a still window, whose sums are requantized and overflow 16 bits nowhere: that takes 21."""
+        return self.out_h * self.out_w * (_WINDOW_CYCLES + _FILTER_CYCLES * len(self.filters))
+
     def emit(self, at: Place) -> StepText:
         """Write definitions and the call."""
         step, prefix = at.step, at.prefix
@@ -84,7 +91,8 @@ def conv3x3_pool2_layers(context: Context) -> Iterator[Candidate]:
         yield layer
 
 
-def _fits(params: Conv2DMaxPool2DParams) -> bool:
+def fits_conv3x3_pool2(params: Conv2DMaxPool2DParams) -> bool:
+    """Say whether a layer has one input channel, 3 x 3 filters without padding, and 2 x 2 pools."""
     conv, pool = params.conv.window, params.pool
     sizes = params.conv.in_c == 1 and params.conv.out_c <= 255 and conv.in_w <= 255 and pool.out_h <= 255
     return sizes and _is_window(conv, 3, 1) and _is_window(pool, 2, 2)
@@ -134,7 +142,7 @@ def conv3x3_pool2(step: Step, *, x_range: tuple[int, int], zero_x: int) -> Conv3
         None if the step is something else, or some filter's bounds or multiplier cannot be proven.
     """
     params = step.params
-    if not isinstance(params, Conv2DMaxPool2DParams) or not _fits(params):
+    if not isinstance(params, Conv2DMaxPool2DParams) or not fits_conv3x3_pool2(params):
         return None
     assert step.w is not None
     assert step.bias is not None

@@ -24,9 +24,11 @@ from engine.model import Model
 from engine.network import AveragePool2D, Conv2D, Dense, MaxPool2D, Network, NetworkLayer, Relu, Softmax
 from enginekit.quantize.calibrate import Range, check_data, ranges
 from enginekit.quantize.chain import fuse
-from enginekit.quantize.weights import quantize_weights
+from enginekit.quantize.weights import quantize_weights, small_sum_scales
 from enginekit.shapes import check_network, label, output_shapes
 
+#: Weights of a filter up to which sums are made small on request.
+_FEW_WEIGHTS = 9
 INT8, INT32, FLOAT32 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.float32)
 
 
@@ -38,6 +40,7 @@ def quantize(
     percentile: float = 99.99,
     per_channel: bool = True,
     float_edges: bool = False,
+    small_sums: bool = False,
 ) -> Model:
     """Quantize a float network to int8 after training.
 
@@ -58,6 +61,10 @@ def quantize(
         Weight scales one an output channel, or one a layer.
     float_edges : bool
         Input and output float32, with QUANTIZE and DEQUANTIZE at the ends, instead of int8.
+    small_sums : bool
+        Give convolutions of at most nine weights a filter scales with which their sums span 16 bits and an 8-bit number
+        requantizes them (:func:`enginekit.quantize.weights.small_sum_scales`): the chip computes those fastest. It costs
+        their weights up to two bits. Needs `per_channel`.
 
     Returns
     -------
@@ -83,10 +90,12 @@ def quantize(
         raise QuantError(f"method is {method!r}; expected 'minmax' or 'percentile'")
     if not 50 < percentile <= 100:
         raise QuantError(f"percentile is {percentile}; expected a number over 50, up to 100")
+    if small_sums and not per_channel:
+        raise QuantError("small_sums needs per_channel: every filter gets its own scale")
     fused = fuse(network)
     x = check_data(fused, calibration)
     seen = ranges(fused, x, percentile if method == "percentile" else None)
-    return Model(_Builder(fused, seen, per_channel, float_edges).graph())
+    return Model(_Builder(fused, seen, per_channel, float_edges, small_sums).graph())
 
 
 @dataclass
@@ -97,6 +106,7 @@ class _Builder:
     seen: list[Range]
     per_channel: bool
     float_edges: bool
+    small_sums: bool
     tensors: list[Tensor] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     _scale: np.float32 = field(init=False)
@@ -139,10 +149,18 @@ class _Builder:
         return self._call(op, layer.name, (x,), self._activation(layer.name, shape), options)
 
     def _weighted(self, index: int, layer: Dense | Conv2D, x: int, shape: tuple[int, ...]) -> int:
-        scale_x = self._scale
+        scale_x, zero_x = self._scale, self._zero
         self._scale, self._zero = self.seen[index + 1].scale_and_zero()
+        small = self.small_sums and isinstance(layer, Conv2D) and layer.w[0].size <= _FEW_WEIGHTS
+        least = small_sum_scales(layer.w, layer.bias, scale_x, zero_x, self._scale) if small else None
         codes = quantize_weights(
-            layer.w, layer.bias, scale_x, self._scale, per_channel=self.per_channel, where=label(self.network, index)
+            layer.w,
+            layer.bias,
+            scale_x,
+            self._scale,
+            per_channel=self.per_channel,
+            where=label(self.network, index),
+            least_scale=least,
         )
         w = self._constant(f"{layer.name}/weights", codes.w, codes.scale)
         bias = self._constant(f"{layer.name}/bias", codes.bias, codes.bias_scale)

@@ -12,6 +12,8 @@ from engine.errors import QuantError
 #: Smallest rescale ratio scale_x * scale_w / scale_y that is used: weights that would need a finer scale move an output by
 #: less than 255 * 2**-22 codes each. It keeps the bias, which counts in scale_x * scale_w, within int32.
 MIN_RATIO = 2.0**-21
+#: What sums of filters may span that are to fit 16 bits: the rest is for the rounding of nine weights and of places.
+SUM_SPAN = (1 << 16) - 255 * 5 - 256
 #: Codes beyond which an output is clamped whatever its zero point: 127 - (-128) + 1.
 SPAN = 256
 
@@ -34,6 +36,7 @@ def quantize_weights(
     *,
     per_channel: bool,
     where: str,
+    least_scale: NDArray[np.float64] | None = None,
 ) -> QuantizedWeights:
     """Quantize weights symmetrically, and the bias in units of ``scale_x * scale_w``.
 
@@ -51,6 +54,8 @@ def quantize_weights(
         One scale an output channel, or one for all.
     where : str
         Names the layer in errors.
+    least_scale : float64[out], optional
+        Scales that are taken where they are coarser, as of :func:`small_sum_scales`; with `per_channel` only.
 
     Raises
     ------
@@ -61,6 +66,8 @@ def quantize_weights(
     largest = rows.max(axis=1) if per_channel else rows.max(keepdims=True)[0]
     ratio = float(scale_y) / float(scale_x)
     scale = np.maximum(largest / 127, ratio * MIN_RATIO).astype(np.float32)
+    if least_scale is not None:
+        scale = np.maximum(scale, least_scale.astype(np.float32))
     tiny = float(np.finfo(np.float32).tiny)
     unit = float(scale_x) * scale.astype(np.float64)
     if not np.isfinite(scale).all() or unit.min() < tiny or float(scale.min()) < tiny:
@@ -75,6 +82,43 @@ def quantize_weights(
     if np.abs(bias_codes).max() > np.iinfo(np.int32).max:
         raise QuantError(f"{where}: bias of output {int(np.abs(bias_codes).argmax())} does not fit int32")
     return QuantizedWeights(codes, scale, bias_codes.astype(np.int32), unit.astype(np.float32))
+
+
+def small_sum_scales(
+    w: NDArray[np.float32], bias: NDArray[np.float32], scale_x: np.float32, zero_x: int, scale_y: np.float32
+) -> NDArray[np.float64]:
+    """Find scales with which sums span 16 bits and the rescale ratio is an 8-bit number over a power of two.
+
+    The sum of a filter, bias included, and 0 then lie within an interval of ``SUM_SPAN``, whatever the input, and the ratio
+    ``scale_x * scale_w / scale_y`` is ``k / 2**s`` with k up to 255 and one s in 14 to 16 for all. Where that is coarser than
+    ``max |w| / 127`` the weights lose precision: filters of nine weights one to two bits.
+
+    Parameters
+    ----------
+    w : float32[out, ...]
+    bias : float32[out]
+    scale_x, scale_y : float32
+        Scales of input and output.
+    zero_x : int
+        Zero point of the input.
+
+    Returns
+    -------
+    float64[out]
+        Scales of weights; those of ``max |w| / 127`` where the ratio would need more than 8 bits.
+    """
+    rows = w.reshape(len(w), -1).astype(np.float64)
+    ends = float(scale_x) * np.array([-128.0 - zero_x, 127.0 - zero_x])
+    products = rows[:, :, None] * ends
+    low, high = bias + products.min(axis=2).sum(axis=1), bias + products.max(axis=2).sum(axis=1)
+    span = np.maximum(high, 0.0) - np.minimum(low, 0.0)
+    least = np.maximum(span / (float(scale_x) * SUM_SPAN), np.abs(rows).max(axis=1) / 127)
+    unit = float(scale_y) / float(scale_x)
+    for shift in (16, 15, 14):
+        numbers = np.ceil(least / unit * 2.0**shift)
+        if numbers.max() <= 255:
+            return np.asarray(np.maximum(numbers, 1.0) * unit / 2.0**shift)
+    return least
 
 
 def _round(values: NDArray[np.float64]) -> NDArray[np.float64]:
