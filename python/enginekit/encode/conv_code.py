@@ -112,7 +112,7 @@ class Conv3x3Code(Candidate):
         corners = sliding_window_view(image, (4, 4))[::2, ::2][: self.out_h, : self.out_w]
         moving = (corners != self.zero_x).any(axis=(2, 3))
         active = int(moving.sum())
-        total = self._outside + active * self._active + (moving.size - active) * self._still
+        total = self._outside + active * self._active + (int(moving.size) - active) * self._still
         for each in self.filters:
             products = np.maximum(_products(each, self._sums(each, image)[moving]), -1)
             total += active * _cycles(_filter(each)) + int((products < 0).sum()) * self._below
@@ -126,8 +126,9 @@ class Conv3x3Code(Candidate):
     def _sums(self, each: CodeFilter, image: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pooled sums ``sum w * (x + 128)``."""
         taps = sliding_window_view(image + 128, (3, 3))[: 2 * self.out_h, : 2 * self.out_w]
-        sums: NDArray[np.int64] = (taps * np.array(each.w).reshape(3, 3)).sum(axis=(2, 3))
-        return sums.reshape(self.out_h, 2, self.out_w, 2).max(axis=(1, 3))
+        sums = (taps * np.array(each.w).reshape(3, 3)).sum(axis=(2, 3))
+        pooled: NDArray[np.int64] = sums.reshape(self.out_h, 2, self.out_w, 2).max(axis=(1, 3))
+        return pooled
 
     @property
     def _is_long(self) -> bool:

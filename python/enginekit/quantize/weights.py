@@ -112,7 +112,7 @@ def small_sum_scales(
     products = rows[:, :, None] * ends
     low, high = bias + products.min(axis=2).sum(axis=1), bias + products.max(axis=2).sum(axis=1)
     span = np.maximum(high, 0.0) - np.minimum(low, 0.0)
-    least = np.maximum(span / (float(scale_x) * SUM_SPAN), np.abs(rows).max(axis=1) / 127)
+    least: NDArray[np.float64] = np.maximum(span / (float(scale_x) * SUM_SPAN), np.abs(rows).max(axis=1) / 127)
     unit = float(scale_y) / float(scale_x)
     for shift in (16, 15, 14):
         numbers = np.ceil(least / unit * 2.0**shift)
