@@ -10,7 +10,7 @@ CORE_SOURCES := $(wildcard csrc/src/*.c csrc/x86/*.c csrc/x86/*.h csrc/include/e
 NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.pxi engine/*.cpp engine/*.hpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
 C_FILES      = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup build demo test test-c test-avr check format bench firmware size clean
+.PHONY: help setup build demo test test-c test-avr fuzz check format bench firmware size clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,18 @@ test-c: build ## the C core's own tests on the host; SAN=1 with address and unde
 
 test-avr: build ## the same C tests, cross-compiled, on the simulated chip
 	$(MAKE) --no-print-directory -C tests/core/c PY=$(abspath $(PY)) avr
+
+FUZZ_SECONDS ?= 1200
+FUZZ_SEED    ?= 1
+SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1
+RUNTIMES     = $(foreach name,libasan.so libubsan.so libstdc++.so,$(shell cc -print-file-name=$(name)))
+
+fuzz: build ## mutated files against reader, model builder and session, with sanitizers, for FUZZ_SECONDS from FUZZ_SEED
+	CFLAGS="$(SANITIZE)" $(PY) setup.py --quiet build --build-base build/fuzz
+	$(PY) tests/fuzz_corpus.py build/fuzz/corpus
+	LD_PRELOAD="$(RUNTIMES)" ASAN_OPTIONS=detect_leaks=0:max_allocation_size_mb=1500:hard_rss_limit_mb=3000 \
+	PYTHONPATH=$$(echo build/fuzz/lib.*):tests $(PY) tests/file_fuzzer.py --corpus build/fuzz/corpus \
+	--progress build/fuzz/progress --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 check: build ## format, lint, types
 	$(VENV)/bin/ruff format --check .

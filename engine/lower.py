@@ -28,8 +28,8 @@ from engine.program import (
 )
 from engine.validate import validate
 
-#: Offsets into the arena are 32-bit numbers.
-MAX_ARENA = (1 << 31) - 1
+#: Bytes of all activations that are alive at once, so that a garbled file cannot ask for all memory.
+MAX_ARENA = 1 << 29
 #: Ratio of exactly 1: the rescale record for which requantization changes nothing but the range.
 UNITY = Rescale(1 << 30, 1, 0)
 

@@ -57,6 +57,9 @@ inline eng_isa isa_in_use()
     return best;
 }
 
+// Packed weights of a model, in bytes; layers beyond run portably. Models share weights between layers, packed ones not.
+constexpr size_t MOST_PACKED = size_t{1} << 30;
+
 class PreparedLayers
 {
   public:
@@ -65,10 +68,13 @@ class PreparedLayers
     void prepare(eng_isa isa, const std::vector<eng_layer> &layers, size_t arena)
     {
         scratch_ = (arena + ENG_PREPARE_ALIGNMENT) / ENG_PREPARE_ALIGNMENT * ENG_PREPARE_ALIGNMENT;
+        size_t left = MOST_PACKED;
         for (const eng_layer &layer : layers) {
-            const eng_prepared prepared = eng_prepare(isa, &layer);
+            const eng_isa chosen = eng_prepare(isa, &layer).packed_size <= left ? isa : ENG_ISA_PORTABLE;
+            const eng_prepared prepared = eng_prepare(chosen, &layer);
+            left -= prepared.packed_size;
             AlignedBytes packed = aligned_bytes(prepared.packed_size);
-            eng_prepare_pack(isa, &layer, packed.get());
+            eng_prepare_pack(chosen, &layer, packed.get());
             steps_.push_back({prepared.run, &layer, packed.get()});
             packed_.push_back(std::move(packed));
             scratch_size_ = std::max(scratch_size_, prepared.scratch_size);

@@ -24,6 +24,8 @@ from engine.graph import (
 )
 from engine.window import blind_position, window
 
+#: Layers, and bytes of weights that all of them use together, shared ones counted each time: what a garbled file may ask for.
+MAX_LAYERS, MAX_WEIGHTS = 4096, 1 << 30
 #: Kernels count rows, channels and pixels in 16 bits.
 MAX_SIZE = 65535
 #: Bytes of one activation, so that a garbled shape cannot ask for all memory.
@@ -61,6 +63,7 @@ def validate(graph: Graph) -> None:
     """
     _check_tensors(graph)
     _check_order(graph)
+    _check_amount(graph)
     _check_ends(graph)
     for layer in graph.layers:
         _CHECKS[layer.op](_Place(graph, layer))
@@ -82,6 +85,8 @@ def _check_tensors(graph: Graph) -> None:
             )
         if tensor.data is None and math.prod(tensor.shape) * tensor.dtype.itemsize > MAX_ACTIVATION:
             raise UnsupportedError(f"{what}: {tensor.dtype}{list(tensor.shape)} takes more than {MAX_ACTIVATION} bytes")
+        if not 0 <= tensor.axis < max(len(tensor.shape), 1) or not -(1 << 31) <= tensor.zero_point < 1 << 31:
+            raise FormatError(f"{what}: axis {tensor.axis} or zero point {tensor.zero_point} is out of range")
         if tensor.scale is not None and not np.all(np.isfinite(tensor.scale) & (tensor.scale > 0)):
             raise QuantError(f"{what}: a scale is not a finite number above 0")
 
@@ -109,6 +114,15 @@ def _check_order(graph: Graph) -> None:
     for i in (*graph.inputs, *graph.outputs):
         if not 0 <= i < count or i not in known or i in constant:
             raise FormatError(f"tensor {i} cannot be an input or output of the model: no layer makes it, or it is constant")
+
+
+def _check_amount(graph: Graph) -> None:
+    if len(graph.layers) > MAX_LAYERS:
+        raise UnsupportedError(f"the model has {len(graph.layers)} layers; supported are at most {MAX_LAYERS}")
+    data = (graph.tensors[i].data for layer in graph.layers for i in layer.inputs if i >= 0)
+    weights = sum(d.nbytes for d in data if d is not None)
+    if weights > MAX_WEIGHTS:
+        raise UnsupportedError(f"the layers use {weights} bytes of weights; supported are at most {MAX_WEIGHTS}")
 
 
 def _check_ends(graph: Graph) -> None:

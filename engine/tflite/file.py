@@ -149,7 +149,7 @@ class File:
         shape = _shape(table, what)
         scale, zero_point, axis = _quantization(table, shape, what)
         contents = self._contents(table)
-        data = _constant(contents, DTYPES[code], shape, what) if contents else None
+        data = _constant(contents, DTYPES[code], shape, table) if contents else None
         name = table.string(TensorField.NAME, "name")
         return Tensor(name, shape, DTYPES[code], scale, zero_point, axis, data)
 
@@ -165,7 +165,7 @@ class File:
             if start + size > len(self._data):
                 raise FormatError(f"{buffer.what}: {size} bytes at {start} lie outside the file of {len(self._data)} bytes")
             return memoryview(self._data)[start : start + size]
-        return memoryview(buffer.array(BufferField.DATA, "|u1", "data"))
+        return buffer.contents(BufferField.DATA, "data")
 
     def layer_names(self) -> tuple[str, ...]:
         """Layer names that :func:`engine.tflite.write` stored, or none."""
@@ -251,12 +251,14 @@ def _quantization(table: Table, shape: tuple[int, ...], what: str) -> tuple[NDAr
     return scale, zero_point, axis
 
 
-def _constant(contents: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
+def _constant(contents: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...], table: Table) -> NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
     if len(contents) != size:
+        what = f"{table.what} {table.string(TensorField.NAME, 'name')!r}"
         raise FormatError(f"{what}: {dtype}{list(shape)} takes {size} bytes, its buffer has {len(contents)}")
     data: NDArray[Any] = np.frombuffer(contents, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
     if not data.flags.aligned:
+        table.budget.take(size, table.what)
         data = data.copy()
     data.flags.writeable = False
     return data

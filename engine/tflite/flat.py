@@ -1,7 +1,8 @@
 """Reading flatbuffer tables with every access checked against the file.
 
 A flatbuffer is a graph of offsets into one run of bytes. Nothing in a file is trusted: each table, field, vector and
-string is checked to lie inside the file before it is touched, so that the cost of reading is bounded by the file's size.
+string is checked to lie inside the file before it is touched. Parts may overlap or be referred to many times, so what is
+read in all has a limit too: time and memory are proportional to the file's size.
 """
 
 from __future__ import annotations
@@ -24,6 +25,25 @@ def _at(data: bytes, layout: struct.Struct, position: int, what: str) -> int:
     return value
 
 
+#: Bytes that may be read and kept in all, for each byte of a file and on top. Sound files take less than two a byte.
+READS_PER_BYTE, READS_FREE = 64, 1 << 20
+
+
+class Budget:
+    """What may still be read of a file; contents of constants, which are never copied, do not count."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, size: int) -> None:
+        self._left = READS_PER_BYTE * size + READS_FREE
+
+    def take(self, count: int, what: str) -> None:
+        """Count `count` bytes of `what`."""
+        self._left -= count
+        if self._left < 0:
+            raise FormatError(f"{what}: the file's parts refer to one another too often; it is garbled")
+
+
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
@@ -41,6 +61,8 @@ class Table:
         Where the table begins.
     what : str
         Name for messages, such as ``"subgraphs[0].tensors[3]"``.
+    budget : Budget
+        One for the whole file.
 
     Raises
     ------
@@ -48,10 +70,11 @@ class Table:
         If the table or its vtable does not lie inside the file.
     """
 
-    __slots__ = ("_data", "_position", "_size", "_vtable", "_vtable_size", "what")
+    __slots__ = ("_data", "_position", "_size", "_vtable", "_vtable_size", "budget", "what")
 
-    def __init__(self, data: bytes, position: int, what: str) -> None:
+    def __init__(self, data: bytes, position: int, what: str, budget: Budget) -> None:
         self._data = data
+        self.budget = budget
         self._position = position
         self.what = what
         self._vtable = position - _at(data, _I32, position, what)
@@ -103,24 +126,32 @@ class Table:
         """Table that a field points to, or None."""
         what = f"{self.what}.{name}"
         position = self._target(slot, what)
-        return Table(self._data, position, what) if position else None
+        return Table(self._data, position, what, self.budget) if position else None
 
     def tables(self, slot: int, name: str) -> list[Table]:
         """Vector of tables."""
         what = f"{self.what}.{name}" if self.what else name
         start, count = self._vector(slot, 4, what)
+        self.budget.take(4 * count, what)
         offsets = struct.unpack_from(f"<{count}I", self._data, start)
-        return [Table(self._data, start + 4 * i + offset, f"{what}[{i}]") for i, offset in enumerate(offsets)]
+        return [Table(self._data, start + 4 * i + offset, f"{what}[{i}]", self.budget) for i, offset in enumerate(offsets)]
 
     def array(self, slot: int, dtype: str, name: str) -> NDArray[Any]:
         """Vector of numbers as a read-only view; `dtype` with its byte order, such as ``"<i4"``. Empty if absent."""
         item = np.dtype(dtype)
         start, count = self._vector(slot, item.itemsize, f"{self.what}.{name}")
+        self.budget.take(count * item.itemsize, f"{self.what}.{name}")
         return np.frombuffer(self._data, item, count, start) if count else np.empty(0, item)
+
+    def contents(self, slot: int, name: str) -> memoryview:
+        """Vector of bytes as a view, however often; empty if absent."""
+        start, count = self._vector(slot, 1, f"{self.what}.{name}")
+        return memoryview(self._data)[start : start + count]
 
     def string(self, slot: int, name: str) -> str:
         """UTF-8 string; empty if absent."""
         start, count = self._vector(slot, 1, f"{self.what}.{name}")
+        self.budget.take(count, f"{self.what}.{name}")
         try:
             return self._data[start : start + count].decode("utf-8")
         except UnicodeDecodeError:
@@ -129,4 +160,4 @@ class Table:
 
 def root(data: bytes, what: str) -> Table:
     """Root table of a flatbuffer."""
-    return Table(data, _at(data, _U32, 0, what), what)
+    return Table(data, _at(data, _U32, 0, what), what, Budget(len(data)))

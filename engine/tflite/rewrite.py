@@ -22,12 +22,12 @@ def live_operators(file: File) -> list[Operator]:
     SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND become dilated ones where that is the same.
     """
     operators = fold_dilated(file, [_without_shape_input(file, operator) for operator in file.operators])
-    while True:
-        used = {i for operator in operators for i in operator.inputs} | set(file.outputs)
-        live = [operator for operator in operators if not _computes_unused_shape(file, operator, used)]
-        if len(live) == len(operators):
-            return live
-        operators = live
+    used, live = set(file.outputs), []
+    for operator in reversed(operators):  # users come after what they use
+        if not _computes_unused_shape(file, operator, used):
+            live.append(operator)
+            used.update(operator.inputs)
+    return live[::-1]
 
 
 def _without_shape_input(file: File, operator: Operator) -> Operator:
