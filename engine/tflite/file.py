@@ -159,9 +159,9 @@ class File:
         if number >= len(self._buffers):
             raise FormatError(f"{table.what}: there is no buffer {number}; the file has {len(self._buffers)}")
         buffer = self._buffers[number]
-        start = buffer.number(BufferField.OFFSET, "Q", 0)
+        start: int = buffer.number(BufferField.OFFSET, "Q", 0)
         if start > 1:  # 0 and 1 stand for "inside"
-            size = buffer.number(BufferField.SIZE, "Q", 0)
+            size: int = buffer.number(BufferField.SIZE, "Q", 0)
             if start + size > len(self._data):
                 raise FormatError(f"{buffer.what}: {size} bytes at {start} lie outside the file of {len(self._data)} bytes")
             return memoryview(self._data)[start : start + size]
