@@ -155,13 +155,13 @@ class File:
 
     def _contents(self, table: Table) -> memoryview:
         """Bytes of a tensor's buffer, inside the flatbuffer or behind it; empty for an activation."""
-        number = table.number(TensorField.BUFFER, "I", 0)
+        number: int = table.number(TensorField.BUFFER, "I", 0)
         if number >= len(self._buffers):
             raise FormatError(f"{table.what}: there is no buffer {number}; the file has {len(self._buffers)}")
         buffer = self._buffers[number]
-        start: int = buffer.number(BufferField.OFFSET, "Q", 0)
+        start = buffer.number(BufferField.OFFSET, "Q", 0)
         if start > 1:  # 0 and 1 stand for "inside"
-            size: int = buffer.number(BufferField.SIZE, "Q", 0)
+            size = buffer.number(BufferField.SIZE, "Q", 0)
             if start + size > len(self._data):
                 raise FormatError(f"{buffer.what}: {size} bytes at {start} lie outside the file of {len(self._data)} bytes")
             return memoryview(self._data)[start : start + size]
