@@ -28,7 +28,7 @@ from enginekit.sim import Chip
 CLOCK = 20_000  # cycles a millisecond
 FLOOR = 7.0  # cycles a multiply-add: fetch 3, multiply 2, add 2
 IMAGES = 500
-TWINS = ("dense_rows", "dense_runs", "runs_s8", "requant_s24", "conv3x3_pool2_s8")
+TWINS = ("dense_rows", "dense_rows8", "dense_runs", "runs_s8", "requant_s24", "conv3x3_pool2_s8")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def row(bench: Bench, symbol: str, cycles: int, macs: int) -> dict[str, Any]:
     return {"cycles": cycles, "macs": macs, "cycles_per_mac": per_mac, "floor": FLOOR, "code": bench.chip.symbol(symbol)[1]}
 
 
-@pytest.mark.parametrize("layer", [(4, 8), (4, 32), (5, 40)])
+@pytest.mark.parametrize("layer", [(4, 8), (4, 32), (5, 40), (8, 8), (8, 32), (8, 40)])
 @pytest.mark.parametrize("mean", [12, 25])
 def test_dense(benchmark: Any, record: Record, bench: Bench, layer: tuple[int, int], mean: int) -> None:
     """All inputs, and a fifth of them in runs of six."""
@@ -64,12 +64,12 @@ def test_dense(benchmark: Any, record: Record, bench: Bench, layer: tuple[int, i
     call = bench.call(f"eng_dense_rows{rows}_s24", params(encoded.start), at, sums)
     want = kernels_encoded.dense_rows_s24(encoded.w, encoded.groups, encoded.start, x)
     assert (s24(bench.read(sums, 3 * out)) == want).all()
-    record(f"dense 784-{out}, mean |w| {mean}", row(bench, f"eng_dense_rows{rows}_s24", call.cycles, 784 * out))
-    find = bench.call("eng_runs_s8", bench.flash(word(784) + word(784) + bytes([100, 98, 0x80])), at, table)
+    record(f"dense 784-{out} by {rows}, mean |w| {mean}", row(bench, f"eng_dense_rows{rows}_s24", call.cycles, 784 * out))
+    find = bench.call("eng_runs_s8", bench.flash(word(784) + word(784) + bytes([100, 3, 0x80])), at, table)
     skip = bench.call(f"eng_dense_runs{rows}_s24", params(encoded.runs_start), at, -128, table, sums)
     assert (s24(bench.read(sums, 3 * out)) == w.astype(np.int64) @ x.astype(np.int64)).all()
     figures = row(bench, f"eng_dense_runs{rows}_s24", find.cycles + skip.cycles, 784 * out)
-    record(f"dense 784-{out}, mean |w| {mean}, {(x != -128).mean():.0%} not zero", figures)
+    record(f"dense 784-{out} by {rows}, mean |w| {mean}, {(x != -128).mean():.0%} not zero", figures)
     benchmark.pedantic(lambda: None, rounds=1)
 
 

@@ -17,6 +17,7 @@ from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t
 cdef extern from "eng/encodings.h" nogil:
     enum:
         ENG_ROWS_DEPTH
+        ENG_ROWS8_DEPTH
 
     ctypedef struct eng_dense_rows:
         const int8_t *w
@@ -36,8 +37,8 @@ cdef extern from "eng/encodings.h" nogil:
 
     ctypedef struct eng_runs:
         uint16_t in_ "in"
-        uint16_t limit
-        uint8_t capacity, sample_limit
+        uint16_t slack
+        uint8_t capacity, gain
         int8_t zero_x
 
     void eng_dense_rows1_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
@@ -45,12 +46,14 @@ cdef extern from "eng/encodings.h" nogil:
     void eng_dense_rows3_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
     void eng_dense_rows4_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
     void eng_dense_rows5_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_rows8_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
     uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs)
     void eng_dense_runs1_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_runs2_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_runs3_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+    void eng_dense_runs8_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
     ctypedef struct eng_filter3x3:
         int8_t w[9]
 
@@ -86,17 +89,23 @@ cdef extern from "eng/encodings_conv.h" nogil:
 ctypedef void (*dense_rows)(const eng_dense_rows *p, const int8_t *x, uint8_t *sum) noexcept nogil
 ctypedef void (*dense_runs)(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum) noexcept nogil
 
-cdef dense_rows *ROWS = [eng_dense_rows1_s24, eng_dense_rows2_s24, eng_dense_rows3_s24, eng_dense_rows4_s24, eng_dense_rows5_s24]
-cdef dense_runs *RUNS = [eng_dense_runs1_s24, eng_dense_runs2_s24, eng_dense_runs3_s24, eng_dense_runs4_s24, eng_dense_runs5_s24]
+cdef dense_rows *ROWS = [
+    eng_dense_rows1_s24, eng_dense_rows2_s24, eng_dense_rows3_s24, eng_dense_rows4_s24, eng_dense_rows5_s24, NULL, NULL,
+    eng_dense_rows8_s24,
+]
+cdef dense_runs *RUNS = [
+    eng_dense_runs1_s24, eng_dense_runs2_s24, eng_dense_runs3_s24, eng_dense_runs4_s24, eng_dense_runs5_s24, NULL, NULL,
+    eng_dense_runs8_s24,
+]
 
-#: Longest group of a block of rows.
-DEPTH = ENG_ROWS_DEPTH
+#: Longest group of a block of 1 to 5 rows, and of 8.
+DEPTH, DEPTH8 = ENG_ROWS_DEPTH, ENG_ROWS8_DEPTH
 
 
 def _lengths(str function, const uint8_t[::1] groups, int rows, int blocks, int size):
     """Check the headers: every block's lengths sum to `size`, then 0, and nothing is left over."""
     cdef Py_ssize_t at = 0
-    cdef int block, done, header, step = 4 * rows + 1
+    cdef int block, done, header, step = 4 * rows + 1, depth = DEPTH8 if rows == 8 else DEPTH
     for block in range(blocks):
         done = 0
         while True:
@@ -106,9 +115,9 @@ def _lengths(str function, const uint8_t[::1] groups, int rows, int blocks, int 
             at += 1
             if header == 0:
                 break
-            if (header - 1) % step or (header - 1) // step >= ENG_ROWS_DEPTH:
+            if (header - 1) % step or (header - 1) // step >= depth:
                 raise ValueError(f"{function}: groups[{at - 1}] is {header}, which is no header for blocks of {rows} rows")
-            done += ENG_ROWS_DEPTH - (header - 1) // step
+            done += depth - (header - 1) // step
         if done != size:
             raise ValueError(f"{function}: the groups of block {block} cover {done} inputs; expected {size}")
     if at != groups.shape[0]:
@@ -121,7 +130,8 @@ def _blocks(str function, w, start):
     blocks, size, rows = w.shape
     check.integer(function, "blocks", blocks, 1, 255)
     check.integer(function, "in", size, 1, 65535)
-    check.integer(function, "rows", rows, 1, 5)
+    if rows not in (1, 2, 3, 4, 5, 8):
+        raise ValueError(f"{function}: blocks of {rows} rows; expected 1 to 5, or 8")
     check.array(function, "w", w, np.int8, w.shape)
     check.array(function, "start", start, np.uint8, (blocks, rows, 3))
     return blocks, size, rows
@@ -139,7 +149,7 @@ def dense_rows_s24(w, groups, start, x):
     Parameters
     ----------
     w : int8[blocks, in, rows]
-        `rows` from 1 to 5.
+        `rows` from 1 to 5, or 8.
     groups : bytes
         Headers of all blocks.
     start : uint8[blocks, rows, 3]
@@ -168,7 +178,7 @@ def dense_rows_s24(w, groups, start, x):
     return _sums(out)
 
 
-def runs_s8(x, *, zero_x, limit, capacity, sample_limit):
+def runs_s8(x, *, zero_x, slack, gain, capacity):
     """Find the runs of inputs that differ from the zero point.
 
     Parameters
@@ -176,28 +186,28 @@ def runs_s8(x, *, zero_x, limit, capacity, sample_limit):
     x : int8[in]
     zero_x : int
         -128 to 127.
-    limit : int
-        Most inputs in runs, 0 to 65535.
-    capacity, sample_limit : int
-        Most runs, and most of every sixteenth input that may differ; 0 to 255.
+    slack, gain : int
+        Inputs in runs, and 8 a run, may exceed `gain` times those skipped before them by `slack`; slack + gain * in < 32768, gain to 255.
+    capacity : int
+        Most runs; 0 to 255.
 
     Returns
     -------
     bytes or None
-        Number of runs, then gap and length of each; None if a limit is exceeded.
+        Number of runs, then gap and length of each; None if there are too many inputs in runs, or runs.
 
     Examples
     --------
-    >>> list(runs_s8(np.array([0, 0, 5, 6, 0, 7], np.int8), zero_x=0, limit=6, capacity=4, sample_limit=1))
+    >>> list(runs_s8(np.array([0, 0, 5, 6, 0, 7], np.int8), zero_x=0, slack=15, gain=2, capacity=4))
     [2, 2, 2, 1, 1]
     """
     cdef str function = "runs_s8"
     cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, np.shape(x))
     cdef eng_runs p
     p.in_ = check.integer(function, "in", px.shape[0], 1, 65535)
-    p.limit = check.integer(function, "limit", limit, 0, 65535)
     p.capacity = check.integer(function, "capacity", capacity, 0, 255)
-    p.sample_limit = check.integer(function, "sample_limit", sample_limit, 0, 255)
+    p.gain = check.integer(function, "gain", gain, 0, 255)
+    p.slack = check.integer(function, "slack", slack, 0, 32767 - gain * px.shape[0])
     p.zero_x = check.integer(function, "zero_x", zero_x, -128, 127)
     cdef uint8_t[::1] out = np.empty(1 + 2 * capacity, np.uint8)
     if not eng_runs_s8(&p, &px[0], &out[0]):
@@ -211,7 +221,7 @@ def dense_runs_s24(w, start, x, runs, *, zero_x):
     Parameters
     ----------
     w : int8[blocks, in, rows]
-        `rows` from 1 to 5.
+        `rows` from 1 to 5, or 8.
     start : uint8[blocks, rows, 3]
     x : int8[in]
     runs : bytes

@@ -1,94 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Twins of src/dense_runs.c for AVRxt: eng_dense_runs1_s24 ... eng_dense_runs5_s24.
+/* Twins of src/dense_runs.c for AVRxt: eng_dense_runs1_s24 ... eng_dense_runs8_s24.
  *
- * A row's sum is a2 * 2^15 + (a1:a0 as a signed number). A product that overflows a1:a0 moves 2^15 between the two, which also
- * brings a1:a0 back to the middle of its range; |sum| < 2^22 keeps a2 within a byte.
- * Stack: 2 bytes of return address, 18 saved registers, 13 bytes of state.
+ * A row keeps 16 bits of its sum in registers; when a product overflows them, the row's top byte on the stack counts up or down.
+ * Sums are right modulo 2^24 whatever happens in between, so that only the finished one is bounded.
  *
- * X inputs, Y weights, Z runs, r16 weight, r17 input, r18 0x80, r19 zero_x, r20 zero, r21 inputs left in the run,
- * r22 runs left, r24 scratch. */
+ * X inputs, Y weights, Z stack, r16 weight, r17 input, r18 runs left, r19 zero_x, r20 zero, r21 inputs left in the run,
+ * r23:r22 runs, r1:r0 products. */
 
     .equ    SPL, 0x3d
     .equ    SPH, 0x3e
 
-    .macro  row_registers row, low, middle, high
-    .set    lo_\row, \low
-    .set    mid_\row, \middle
-    .set    hi_\row, \high
-    .endm
-    row_registers 0, 2, 3, 4
-    row_registers 1, 5, 6, 7
-    row_registers 2, 8, 9, 10
-    row_registers 3, 11, 12, 13
-    row_registers 4, 14, 15, 23
-
-    .macro  for_rows rows, do
-    \do     \rows, 0, lo_0, mid_0, hi_0
-    .if     \rows > 1
-    \do     \rows, 1, lo_1, mid_1, hi_1
+/* Do \do with the number of rows, number, low and middle byte of each row. */
+    .macro  for_rows rows, do, from=0, to=7
+    .irp    pair, 0,1,2,3,4,5,6
+    .if     \rows > \pair
+    .if     \pair >= \from
+    .if     \pair <= \to
+    \do     \rows, \pair, (2 + 2 * \pair), (3 + 2 * \pair)
     .endif
-    .if     \rows > 2
-    \do     \rows, 2, lo_2, mid_2, hi_2
     .endif
-    .if     \rows > 3
-    \do     \rows, 3, lo_3, mid_3, hi_3
     .endif
-    .if     \rows > 4
-    \do     \rows, 4, lo_4, mid_4, hi_4
+    .endr
+    .if     \rows > 7
+    .if     7 >= \from
+    .if     7 <= \to
+    \do     \rows, 7, 24, 25
+    .endif
+    .endif
     .endif
     .endm
 
-    .macro  product rows, row, lo, mid, hi
+    .macro  product rows, row, low, mid
     ld      r16, Y+
     mulsu   r16, r17
-    add     \lo, r0
+    add     \low, r0
     adc     \mid, r1
     brvs    .Loverflow\rows\()_\row
 .Lback\rows\()_\row:
     .endm
 
-    .macro  overflow rows, row, lo, mid, hi
+    .macro  overflow rows, row, low, mid
 .Loverflow\rows\()_\row:
-    sbrc    \mid, 7
-    inc     \hi
-    sbrs    \mid, 7
-    dec     \hi
-    add     \mid, r18
+    ldd     r0, Z+TOP+\row
+    brpl    1f
+    inc     r0
+    inc     r0
+1:  dec     r0
+    std     Z+TOP+\row, r0
     rjmp    .Lback\rows\()_\row
     .endm
 
-    .macro  load_start rows, row, lo, mid, hi
-    ld      \lo, X+
+    .macro  load_start rows, row, low, mid
+    ld      \low, X+
     ld      \mid, X+
-    ld      \hi, X+
-    mov     r24, \mid
-    lsl     r24
-    adc     \hi, r20
-    lsl     \hi
+    ld      r0, X+
+    std     Z+TOP+\row, r0
     .endm
 
-    .macro  store_sum rows, row, lo, mid, hi
-    mov     r24, \mid
-    lsl     r24
-    sbc     r24, r24
-    asr     \hi
-    brcc    1f
-    add     \mid, r18
-    adc     r24, r20
-1:  add     r24, \hi
-    st      X+, \lo
+    .macro  store_sum rows, row, low, mid
+    ldd     r0, Z+TOP+\row
+    sbrc    \mid, 7
+    dec     r0
+    st      X+, \low
     st      X+, \mid
-    st      X+, r24
+    st      X+, r0
     .endm
 
 /* State on the stack, from SP + 1. BLOCK is where the block's weights start, STRIDE the bytes of a block. */
-    .equ    BLOCKS, 1
-    .equ    START, 2
-    .equ    SUM, 4
-    .equ    INPUT, 6
-    .equ    RUNS, 8
-    .equ    BLOCK, 10
-    .equ    STRIDE, 12
+    .equ    TOP, 1
+    .equ    BLOCKS, 9
+    .equ    START, 10
+    .equ    SUM, 12
+    .equ    INPUT, 14
+    .equ    RUNS, 16
+    .equ    BLOCK, 18
+    .equ    STRIDE, 20
 
     .macro  push_word low
     push    \low + 1
@@ -120,14 +106,14 @@ eng_dense_runs\rows\()_s24:
     push_word 18
     push_word 22
     push_word 16
-    ldd     r0, Z+5
+    .irp    field, 5,4,6
+    ldd     r0, Z+\field
     push    r0
-    ldd     r0, Z+4
+    .endr
+    .rept   8
     push    r0
-    ldd     r0, Z+6
-    push    r0
+    .endr
     mov     r19, r20
-    ldi     r18, 0x80
     ldi     r20, 0
 2:  in      r30, SPL
     in      r31, SPH
@@ -140,29 +126,35 @@ eng_dense_runs\rows\()_s24:
     ldd     r27, Z+INPUT+1
     ldd     r28, Z+BLOCK
     ldd     r29, Z+BLOCK+1
-    ldd     r0, Z+RUNS
-    ldd     r31, Z+RUNS+1
-    mov     r30, r0
-    ld      r22, Z+
-    tst     r22
+    ldd     r22, Z+RUNS
+    ldd     r23, Z+RUNS+1
+    movw    r30, r22
+    ld      r18, Z+
+    tst     r18
     brne    3f
     rjmp    5f
-    for_rows \rows, overflow
-3:  ld      r24, Z+
-    add     r26, r24
+    for_rows \rows, overflow, 6, 7
+3:  ld      r17, Z+
+    add     r26, r17
     adc     r27, r20
-    ldi     r25, \rows
-    mul     r24, r25
+    ldi     r16, \rows
+    mul     r17, r16
     add     r28, r0
     adc     r29, r1
     ld      r21, Z+
+    movw    r22, r30
+    in      r30, SPL
+    in      r31, SPH
 4:  ld      r17, X+
     sub     r17, r19
     for_rows \rows, product
     dec     r21
     brne    4b
-    dec     r22
-    brne    3b
+    movw    r30, r22
+    dec     r18
+    breq    5f
+    rjmp    3b
+    for_rows \rows, overflow, 0, 5
 5:  in      r30, SPL
     in      r31, SPH
     ldd     r26, Z+SUM
@@ -172,18 +164,18 @@ eng_dense_runs\rows\()_s24:
     std     Z+SUM+1, r27
     ldd     r28, Z+BLOCK
     ldd     r29, Z+BLOCK+1
-    ldd     r24, Z+STRIDE
-    ldd     r25, Z+STRIDE+1
-    add     r28, r24
-    adc     r29, r25
+    ldd     r22, Z+STRIDE
+    ldd     r23, Z+STRIDE+1
+    add     r28, r22
+    adc     r29, r23
     std     Z+BLOCK, r28
     std     Z+BLOCK+1, r29
-    ldd     r24, Z+BLOCKS
-    dec     r24
-    std     Z+BLOCKS, r24
+    ldd     r22, Z+BLOCKS
+    dec     r22
+    std     Z+BLOCKS, r22
     breq    6f
     rjmp    2b
-6:  .rept   13
+6:  .rept   21
     pop     r0
     .endr
     .irp    reg, 29,28,17,16,15,14,13,12,11,10,9,8,7,6,5,4,3,2
@@ -194,8 +186,6 @@ eng_dense_runs\rows\()_s24:
     .size   eng_dense_runs\rows\()_s24, . - eng_dense_runs\rows\()_s24
     .endm
 
-    dense_runs 1
-    dense_runs 2
-    dense_runs 3
-    dense_runs 4
-    dense_runs 5
+    .irp    rows, 1,2,3,4,5,8
+    dense_runs \rows
+    .endr

@@ -2,11 +2,6 @@
 #include "eng/encodings.h"
 #include "eng/flash.h"
 
-static uint32_t flash_u24(const uint8_t *p)
-{
-    return ((uint32_t)eng_flash_u8(p + 2) << 16) | ((uint32_t)eng_flash_u8(p + 1) << 8) | eng_flash_u8(p);
-}
-
 /* start + sum of w * (x - zero_x) of one row over all runs, modulo 2^32 of which 24 bits count. */
 static uint32_t row_sum(uint32_t start, const int8_t *w, uint8_t rows, const int8_t *x, int8_t zero_x, const uint8_t *runs)
 {
@@ -31,7 +26,7 @@ static void dense_runs(const eng_dense_rows *p, uint8_t rows, const int8_t *x, i
     for (uint8_t block = 0; block < p->blocks; ++block) {
         const int8_t *w = p->w + (size_t)block * p->in * rows;
         for (uint8_t n = 0; n < rows; ++n) {
-            const uint32_t bits = row_sum(flash_u24(start), w + n, rows, x, zero_x, runs);
+            const uint32_t bits = row_sum(eng_flash_split_s24(start), w + n, rows, x, zero_x, runs);
             *sum++ = (uint8_t)bits;
             *sum++ = (uint8_t)(bits >> 8);
             *sum++ = (uint8_t)(bits >> 16);
@@ -63,4 +58,9 @@ void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x
 void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
 {
     dense_runs(p, 5, x, zero_x, runs, sum);
+}
+
+void eng_dense_runs8_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum)
+{
+    dense_runs(p, 8, x, zero_x, runs, sum);
 }

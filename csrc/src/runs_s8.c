@@ -36,23 +36,11 @@ static uint8_t add_run(table *t, uint16_t gap, uint16_t length)
     return add(t, (uint8_t)gap, (uint8_t)length);
 }
 
-static uint8_t sample_is_full(const eng_runs *p, const int8_t *x)
-{
-    uint16_t count = 0;
-    for (uint32_t k = 0; k < p->in; k += 16) {
-        count = (uint16_t)(count + (x[k] != p->zero_x));
-    }
-    return count > p->sample_limit;
-}
-
 uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs)
 {
     table t = {runs + 1, p->capacity};
-    uint16_t inside = 0;
+    uint16_t balance = p->slack;
     uint16_t k = 0;
-    if (sample_is_full(p, x)) {
-        return 0;
-    }
     for (;;) {
         const uint16_t gap_start = k;
         while (k < p->in && x[k] == p->zero_x) {
@@ -65,10 +53,13 @@ uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs)
         while (k < p->in && x[k] != p->zero_x) {
             ++k;
         }
-        inside = (uint16_t)(inside + (k - run_start));
-        if (inside > p->limit || add_run(&t, (uint16_t)(run_start - gap_start), (uint16_t)(k - run_start)) == 0) {
+        const uint16_t gap = (uint16_t)(run_start - gap_start);
+        const uint16_t length = (uint16_t)(k - run_start);
+        balance = (uint16_t)(balance + (uint16_t)((uint32_t)gap * p->gain));
+        if (balance < ENG_RUN_PRICE || length > balance - ENG_RUN_PRICE || add_run(&t, gap, length) == 0) {
             return 0;
         }
+        balance = (uint16_t)(balance - ENG_RUN_PRICE - length);
     }
     runs[0] = (uint8_t)(p->capacity - t.left);
     return 1;

@@ -43,7 +43,8 @@ def test_adversary_reaches_the_end_of_a_16_bit_accumulator():
 
 def test_headers_name_the_groups():
     assert row_headers([12, 3, 1], 4) == bytes([1, 1 + 9 * 17, 1 + 11 * 17, 0])
-    assert kernels_encoded.DEPTH == 12
+    assert row_headers([7, 1], 8) == bytes([1, 1 + 6 * 33, 0])
+    assert (kernels_encoded.DEPTH, kernels_encoded.DEPTH8) == (12, 7)
 
 
 def test_range_of_inputs_is_checked():
@@ -65,7 +66,7 @@ def test_skipping_is_offered_only_where_it_is_proven():
     bias = np.zeros(4, np.int32)
     assert dense_rows(w, bias, 4, x_range=(-128, 127), zero_x=-128).runs_start is not None
     assert dense_rows(w, bias, 4, x_range=(-128, 127), zero_x=-127).runs_start is None
-    assert dense_rows(w, bias + (1 << 22), 4, x_range=(-128, 127), zero_x=-128).runs_start is None
+    assert dense_rows(w, bias + (1 << 22), 4, x_range=(-128, 127), zero_x=-128).runs_start is not None
 
 
 def exact_everywhere(rescale, rounding, y, span, shift):

@@ -20,6 +20,10 @@ extern "C" {
  * offset at which the AVR twin enters its unrolled body, where a step is 4R+1 words. */
 #define ENG_ROWS_HEADER(rows, k) (1 + (ENG_ROWS_DEPTH - (k)) * (4 * (rows) + 1))
 
+/* The same of eng_dense_rows8_s24. */
+#define ENG_ROWS8_DEPTH     7
+#define ENG_ROWS8_HEADER(k) (1 + (ENG_ROWS8_DEPTH - (k)) * 33)
+
 /* Dense weights in blocks of R rows.
  *   w       [blocks][in][R]  codes; rows beyond the layer's last are zero
  *   groups  [blocks][...]    header bytes, lengths summing to in, then 0; the same for every row of the block
@@ -45,6 +49,13 @@ void eng_dense_rows2_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum)
 void eng_dense_rows3_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
 void eng_dense_rows4_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
 void eng_dense_rows5_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
+
+/* The same for 8 rows, where start is split and holds the bias alone: start s is top * 65536 + mid * 256 + lo with mid signed,
+ * bytes lo, mid, top modulo 256.
+ * Bounds that the encoder proves: as above, with an accumulator that is signed and has no bias.
+ * Cost (AVRxt): 58 cycles an input and 8 rows, 38 a group, 11 more when the sum of a row's groups leaves 16 bits (at most once
+ * a group and row). Stack (AVR): 39 bytes. */
+void eng_dense_rows8_s24(const eng_dense_rows *p, const int8_t *x, uint8_t *sum);
 
 /* sum[n] += more[n], held within +-(2^23 - 1): for layers whose inputs are cut into segments because the sum of all could leave
  * 24 bits. Exact for a result that is clamped before that, which the encoder proves. */
@@ -82,32 +93,37 @@ typedef struct {
 /* The same by the exact rule of dense layers, for ratios that have no eng_step. y may be where sum is. */
 void eng_requant_single_s24_s8(const eng_requant_exact_s24 *p, const uint8_t *sum, int8_t *y);
 
+/* What a run counts for, in inputs, when eng_runs_s8 decides whether skipping pays. */
+#define ENG_RUN_PRICE 8
+
 /* Where inputs differ from the zero point: runs[0] = number of runs, then for each: inputs skipped since the run before, inputs
  * in the run (1 to 255). */
 typedef struct {
     uint16_t in;
-    uint16_t limit;       /* most inputs in runs */
-    uint8_t capacity;     /* most runs; the table has 1 + 2*capacity bytes */
-    uint8_t sample_limit; /* most of x[0], x[16], x[32], ... that may differ from zero_x */
+    uint16_t slack;   /* slack + gain * in < 32768 */
+    uint8_t capacity; /* most runs; the table has 1 + 2*capacity bytes */
+    uint8_t gain;
     int8_t zero_x;
 } eng_runs;
 
-/* Finds the runs of x[k] != zero_x. Returns 1, or 0 if a limit is exceeded, so that skipping would not pay; then the table is
- * undefined. The sample is judged first, so that full inputs cost little. A gap longer than 255 inputs contains runs of one
- * input that is zero_x; they count as runs, not towards the limit.
- * Cost (AVRxt): 4.3 cycles an input outside runs, 8 inside, 0.7 for the sample. Stack (AVR): 8 bytes. */
+/* Finds the runs of x[k] != zero_x. Returns 1, or 0 if skipping would not pay: as soon as the inputs in runs exceed
+ * slack + gain * (inputs skipped before them) - ENG_RUN_PRICE * runs, or there are more runs than the table takes; then the
+ * table is undefined. Full inputs give up after slack inputs, so that they cost little. A gap longer than 255 inputs contains
+ * runs of one input that is zero_x; they count as runs, not as inputs in runs. Cost (AVRxt): 4.3 cycles an input outside
+ * runs, 4.8 inside, 78 a run. Stack (AVR): 13 bytes. */
 uint8_t eng_runs_s8(const eng_runs *p, const int8_t *x, uint8_t *runs);
 
 /* sum[n] = start[n] + sum_k w[n][k] * (x[k] - zero_x) over the inputs in runs: the sum over all inputs.
- * Layout of p as above, groups unused, start = bias without the zero point folded in. x[k] - zero_x in [0, 255] and
- * |start + any partial sum| < 2^22 are proven by the encoder.
+ * Layout of p as above, groups unused, start split as for eng_dense_rows8_s24: bias without the zero point folded in.
+ * x[k] - zero_x in [0, 255], and the finished sum in 24 bits, are proven by the encoder; partial sums may be anything.
  * Accumulators of 16 bits that overflow are put right when it happens, so that no group lengths are needed.
- * Cost (AVRxt): (8R + 6) cycles an input in a run, 20 a run, 12 an overflow. Stack (AVR): 33 bytes. */
+ * Cost (AVRxt): (8R + 6) cycles an input in a run, 24 a run, 10 an overflow. Stack (AVR): 41 bytes. */
 void eng_dense_runs1_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_runs2_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_runs3_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_runs4_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_runs5_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
+void eng_dense_runs8_s24(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum);
 
 /* One filter of eng_conv3x3_pool2_s8: weights by rows; bias with the zero point folded in, s24; mult and offset as in eng_step
  * with S = 40 or 32; lo + 128 and hi + 128. Numbers are little endian. */

@@ -65,4 +65,11 @@ static inline eng_rescale eng_flash_rescale(const eng_rescale *p)
 
 #endif
 
+/* Number of three bytes lo, mid, top: top * 65536 + mid * 256 + lo, mid signed, modulo 2^32 of which 24 bits count. */
+static inline uint32_t eng_flash_split_s24(const uint8_t *p)
+{
+    const uint32_t mid = eng_flash_u8(p + 1);
+    return ((uint32_t)eng_flash_u8(p + 2) << 16) + (mid << 8) - (mid >= 0x80 ? UINT32_C(0x10000) : 0) + eng_flash_u8(p);
+}
+
 #endif

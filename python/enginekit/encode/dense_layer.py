@@ -4,37 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import QuantError
-from engine.program import DenseParams, Rescale, Step
+from engine.program import DenseParams, Step
 from enginekit.c_text import array, braces, comment, wrapped
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
-from enginekit.encode.dense import SUM_BOUND, DenseRows, dense_rows
-from enginekit.encode.groups import product_range
-from enginekit.encode.steps import Rounding, WideSteps, exact_codes, wide_steps
-from enginekit.records import MAX_ARRAY, avr_size, initializer
+from enginekit.encode.dense import DenseRows, dense_rows
+from enginekit.encode.dense_requant import DenseRequant, dense_requant
+from enginekit.encode.skipping import RunLimits, run_limits
+from enginekit.records import MAX_ARRAY
 
 #: Blocks tried; more rows share the load of an input, fewer have longer groups.
-_ROWS = (5, 4, 3)
+_ROWS = (8, 5, 4, 3)
 #: Segments tried for sums that need more than 24 bits: adding a third to a sum that was held within them would not be exact.
 _MOST_SEGMENTS = 2
-#: Skipping is tried for layers of at least so many inputs, up to the share of inputs in runs at which it stops to pay.
-_SKIP_INPUTS, _SKIP_SHARE, _SKIP_RUNS = 128, 0.5, 64
-#: Bytes on AVR of eng_dense_rows, eng_requant_s24, eng_requant_exact_s24 and eng_runs.
-_ROWS_BYTES, _REQUANT_BYTES, _REQUANT_EXACT_BYTES, _RUNS_BYTES = 9, 7, 8, 7
+#: Bytes on AVR of eng_dense_rows and eng_runs.
+_ROWS_BYTES, _RUNS_BYTES = 9, 7
 
 
-@dataclass(frozen=True)
-class RunLimits:
-    """When zeros are skipped, see ``eng_runs``."""
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Some inputs of a layer, all of its outputs.
 
-    limit: int
-    capacity: int
-    sample_limit: int
-    zero_x: int
+    Parameters
+    ----------
+    parts : tuple of DenseRows
+        All outputs in order, in parts that avr-gcc takes as one array.
+    runs : RunLimits or None
+        None where zeros are not skipped.
+    """
+
+    parts: tuple[DenseRows, ...]
+    runs: RunLimits | None
+
+    @property
+    def size(self) -> int:
+        """Inputs."""
+        return int(self.parts[0].w.shape[1])
+
+    @property
+    def sum_size(self) -> int:
+        """Bytes of the sums."""
+        return sum(3 * part.blocks * part.rows for part in self.parts)
+
+    def cycles_for(self, x: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Cycles of the sums for each of `x`, int8[n, size]."""
+        dense = sum(part.cycles_for(x) for part in self.parts)
+        if self.runs is None:
+            return np.asarray(dense, np.float64)
+        skipped, search = (np.array(each) for each in zip(*map(self.runs.search, x), strict=True))
+        sparse = sum(part.runs_cycles_for(x, self.runs.zero_x) for part in self.parts)
+        return np.asarray(np.where(skipped, sparse, dense) + search)
+
+    @property
+    def cycles(self) -> float:
+        """Cycles of the slowest inputs: full, or such that the search for runs ends in vain."""
+        dense = sum(part.cycles for part in self.parts)
+        return dense + (0 if self.runs is None else self.runs.slowest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,86 +73,97 @@ class DenseLayer(Candidate):
 
     Parameters
     ----------
-    segments : tuple of (tuple of DenseRows)
-        Inputs are cut into segments where the sum of all could leave 24 bits; each holds all outputs in order, in parts that
-        avr-gcc takes as one array. All are in blocks of the same number of rows.
-    rescale : int
-        Bytes of rescale records.
-    steps : WideSteps or None
-        None for the exact rule.
-    runs : RunLimits or None
-        None where zeros are not skipped.
+    segments : tuple of Segment
+        Inputs are cut into segments where the sum of all could leave 24 bits. All are in blocks of the same number of rows.
+    requant : DenseRequant
+    w : int8[out, in]
+        The weights, for the sums of samples.
+    bias : int32[out]
     """
 
-    segments: tuple[tuple[DenseRows, ...], ...]
-    rescale: int
-    steps: WideSteps | None
-    runs: RunLimits | None
+    segments: tuple[Segment, ...]
+    requant: DenseRequant
+    w: NDArray[np.int8]
+    bias: NDArray[np.int32]
 
     @property
     def parts(self) -> tuple[DenseRows, ...]:
         """Those of all segments."""
-        return tuple(part for segment in self.segments for part in segment)
+        return tuple(part for segment in self.segments for part in segment.parts)
 
     @property
     def rows(self) -> int:
         """Rows of a block."""
-        return self.segments[0][0].rows
+        return self.parts[0].rows
+
+    @property
+    def skips(self) -> bool:
+        """Whether zeros are skipped."""
+        return any(segment.runs for segment in self.segments)
 
     @property
     def encoding(self) -> str:
         """Name for people."""
-        return f"rows of {self.rows}" + (", skipping zeros" if self.runs else "")
+        return f"rows of {self.rows}" + (", skipping zeros" if self.skips else "")
 
     @property
     def data(self) -> Data:
         """Bytes of constants."""
-        times = 2 if self.runs else 1
-        tables = sum(len(part.groups) for part in self.parts)
+        times = 2 if self.skips else 1
         return Data(
             weights=sum(part.w.nbytes for part in self.parts),
             bias=sum(part.start.nbytes for part in self.parts) * times,
-            tables=tables + (self.rescale if self.steps is None else self.steps.steps.nbytes),
+            tables=sum(len(part.groups) for part in self.parts) + self.requant.tables,
             params=_ROWS_BYTES * len(self.parts) * times
-            + (_REQUANT_EXACT_BYTES if self.steps is None else _REQUANT_BYTES)
-            + (_RUNS_BYTES if self.runs else 0),
+            + self.requant.params
+            + _RUNS_BYTES * sum(segment.runs is not None for segment in self.segments),
         )
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Functions that are called."""
-        requant = "eng_requant_single_s24_s8" if self.steps is None else f"eng_requant{self.steps.shift}_s24_s8"
-        skipping = ("eng_runs_s8", f"eng_dense_runs{self.rows}_s24") if self.runs else ()
+        skipping = ("eng_runs_s8", f"eng_dense_runs{self.rows}_s24") if self.skips else ()
         adding = ("eng_add_s24",) if len(self.segments) > 1 else ()
-        return (*skipping, f"eng_dense_rows{self.rows}_s24", *adding, requant)
+        return (*skipping, f"eng_dense_rows{self.rows}_s24", *adding, self.requant.symbol)
 
     @property
     def sum_size(self) -> int:
         """Bytes of the sums of all segments."""
-        return sum(3 * part.blocks * part.rows for part in self.parts)
+        return sum(segment.sum_size for segment in self.segments)
 
     @property
     def scratch(self) -> int:
         """Bytes of the arena wanted."""
-        return self.sum_size + (0 if self.runs is None else 1 + 2 * self.runs.capacity)
+        return self.sum_size + max(segment.runs.table if segment.runs else 0 for segment in self.segments)
 
     @property
     def cycles(self) -> int | None:
-        """Cycles of the sums alone, when nothing is skipped."""
-        return sum(part.cycles for part in self.parts)
+        """Cycles of the slowest inputs; None with the exact rule, or with segments, whose addition is in C."""
+        if self.requant.cycles is None or len(self.segments) > 1:
+            return None
+        return round(sum(segment.cycles for segment in self.segments)) + self.requant.cycles
+
+    def mean_cycles(self, samples: NDArray[Any]) -> float | None:
+        """Mean cycles over inputs of this step."""
+        sums = samples.reshape(len(samples), -1).astype(np.int64) @ self.w.T.astype(np.int64) + self.bias
+        last = self.requant.cycles_for(sums)
+        if not len(samples) or last is None or len(self.segments) > 1:
+            return None
+        return float((self.segments[0].cycles_for(samples.reshape(len(samples), -1)) + last).mean())
 
     def emit(self, at: Place) -> StepText:
         """Write definitions and calls."""
         step, prefix = at.step, at.prefix
         lines = [f"/* {comment(step.name)}: {step.kernel} in blocks of {self.rows} rows, |accumulator| <= {step.acc_bound} */"]
         for number, part in enumerate(self.parts):
-            lines += _part_data(f"{prefix}_", part, number, skip=self.runs is not None)
-        lines += _requant_data(step, self, prefix)
-        if self.runs is not None:
-            limits = self.runs
-            fields = [step.x_size, limits.limit, limits.capacity, limits.sample_limit, limits.zero_x]
-            lines.append(f"static const eng_runs {prefix}_runs = {braces(fields)};")
-        return StepText("\n".join(lines), _calls(step, self, prefix, at.scratch))
+            lines += _part_data(f"{prefix}_", part, number, skip=self.skips)
+        lines += self.requant.emit(prefix)
+        for number, segment in enumerate(self.segments):
+            if segment.runs is not None:
+                limits = segment.runs
+                fields = [limits.size, limits.slack, limits.capacity, limits.gain, limits.zero_x]
+                lines.append(f"static const eng_runs {prefix}_runs{number} = {braces(fields)};")
+        return StepText("\n".join(lines), _calls(self, at))
 
 
 def dense_layers(context: Context) -> Iterator[Candidate]:
@@ -130,12 +171,15 @@ def dense_layers(context: Context) -> Iterator[Candidate]:
     step = context.step
     if not isinstance(step.params, DenseParams):
         return
-    steps = _steps(step, context.x_range)
+    requant = dense_requant(step, context.x_range)
+    if requant is None:
+        return
+    assert step.w is not None
+    assert step.bias is not None
     for rows in _ROWS:
-        segments = _segments(step, rows, context.x_range, context.zero_x)
-        if segments and (len(segments) == 1 or steps is not None):
-            runs = _runs(step, segments, context.zero_x) if context.index == 0 else None
-            yield DenseLayer(segments, len(step.params.rescale) * avr_size(Rescale), steps, runs)
+        segments = _segments(context, rows)
+        if segments and (len(segments) == 1 or requant.steps is not None):
+            yield DenseLayer(segments, requant, step.w.reshape(step.params.out, step.params.in_), step.bias)
 
 
 def _parts(
@@ -150,8 +194,9 @@ def _parts(
     )
 
 
-def _segments(step: Step, rows: int, x_range: tuple[int, int], zero_x: int) -> tuple[tuple[DenseRows, ...], ...]:
+def _segments(context: Context, rows: int) -> tuple[Segment, ...]:
     """Encode a layer in as few segments of inputs as keep every sum within 24 bits; none if `_MOST_SEGMENTS` do not."""
+    step = context.step
     params = step.params
     assert isinstance(params, DenseParams)
     assert step.w is not None
@@ -162,37 +207,20 @@ def _segments(step: Step, rows: int, x_range: tuple[int, int], zero_x: int) -> t
         biases = [step.bias, *[np.zeros_like(step.bias)] * (count - 1)]
         try:
             cuts = enumerate(range(0, params.in_, size))
-            return tuple(_parts(w[:, at : at + size], biases[n], rows, x_range, zero_x) for n, at in cuts)
+            parts = [_parts(w[:, at : at + size], biases[n], rows, context.x_range, context.zero_x) for n, at in cuts]
         except QuantError:
             continue
+        return tuple(Segment(each, _runs(each, context.zero_x)) for each in parts)
     return ()
 
 
-def _steps(step: Step, x_range: tuple[int, int]) -> WideSteps | None:
-    """Find records for the layer's sums, which are held within 24 bits: beyond, every sum must give the same code."""
-    params = step.params
-    assert isinstance(params, DenseParams)
-    assert step.w is not None
-    assert step.bias is not None
-    low, high = product_range(step.w.reshape(params.out, params.in_), x_range)
-    bias = step.bias.astype(np.int64)
-    spans = np.stack([bias + low.sum(1), bias + high.sum(1)], axis=1)
-    held = spans.clip(-SUM_BOUND + 1, SUM_BOUND - 1)
-    rescale = params.rescale if params.rescale_step else params.rescale * params.out
-    for record, span, part in zip(rescale, spans, held, strict=True):
-        codes = [
-            exact_codes(ends, record, Rounding.SINGLE, params.y.zero).clip(params.y.lo, params.y.hi) for ends in (span, part)
-        ]
-        if (codes[0] != codes[1]).any():
-            return None
-    return wide_steps(rescale, Rounding.SINGLE, params.y, [(int(a), int(b)) for a, b in held])
-
-
-def _runs(step: Step, segments: tuple[tuple[DenseRows, ...], ...], zero_x: int) -> RunLimits | None:
-    if step.x_size < _SKIP_INPUTS or len(segments) > 1 or any(part.runs_start is None for part in segments[0]):
+def _runs(parts: tuple[DenseRows, ...], zero_x: int) -> RunLimits | None:
+    """Limits of a segment that is worth searching for runs."""
+    if any(part.runs_start is None for part in parts):
         return None
-    limit = min(int(step.x_size * _SKIP_SHARE), 65535)
-    return RunLimits(limit, _SKIP_RUNS, min(limit // 16, 255), zero_x)
+    rows, size, blocks = parts[0].rows, parts[0].w.shape[1], sum(part.blocks for part in parts)
+    dense = sum(part.cycles for part in parts) / size
+    return run_limits(size, zero_x, input_cycles=dense, run_input_cycles=blocks * (8 * rows + 6))
 
 
 def _numbers(values: Iterable[int] | NDArray[np.generic]) -> list[str]:
@@ -219,53 +247,35 @@ def _part_data(prefix: str, part: DenseRows, number: int, *, skip: bool) -> list
     return lines
 
 
-def _requant_data(step: Step, layer: DenseLayer, prefix: str) -> list[str]:
-    params = step.params
-    assert isinstance(params, DenseParams)
-    if layer.steps is None:
-        records = array(f"static const eng_rescale {prefix}_rescale", [initializer(r, {}) for r in params.rescale])
-        fields = [f"{prefix}_rescale", params.out, params.rescale_step, initializer(params.y, {})]
-        return [records, f"static const eng_requant_exact_s24 {prefix}_requant = {braces(fields)};"]
-    records = array(f"static const eng_step {prefix}_steps", [f"{{{mult}u, {offset}u}}" for mult, offset in layer.steps.steps])
-    fields = [f"{prefix}_steps", params.out, params.y.lo, params.y.hi, int(layer.steps.negative_is_lo)]
-    return [records, f"static const eng_requant_s24 {prefix}_requant = {braces(fields)};"]
-
-
-def _calls(step: Step, layer: DenseLayer, prefix: str, scratch: int) -> list[str]:
-    x, rows = f"(const int8_t *)(arena + {step.x_offset}u)", layer.rows
-    plain, skipping, at, number, x_at = [], [], scratch, 0, step.x_offset
-    table = scratch + layer.sum_size
-    for segment in layer.segments:
-        for part in segment:
-            arguments = [f"&{prefix}_rows{number}", f"(const int8_t *)(arena + {x_at}u)", f"arena + {at}u"]
-            plain.append(wrapped(f"    eng_dense_rows{rows}_s24(", arguments, ");"))
-            if layer.runs is not None:
-                arguments = [
-                    f"&{prefix}_skip{number}",
-                    x,
-                    str(layer.runs.zero_x),
-                    f"arena + {table}u",
-                    f"arena + {at}u",
-                ]
-                skipping.append(wrapped(f"    eng_dense_runs{rows}_s24(", arguments, ");"))
-            at += 3 * part.blocks * part.rows
+def _calls(layer: DenseLayer, at: Place) -> list[str]:
+    lines, number, x_at, sums = [], 0, at.step.x_offset, at.scratch
+    table = f"arena + {at.scratch + layer.sum_size}u"
+    for index, segment in enumerate(layer.segments):
+        x, plain, skipping = f"(const int8_t *)(arena + {x_at}u)", [], []
+        for part in segment.parts:
+            name = f"_dense_rows{layer.rows}_s24("
+            plain.append(wrapped(f"    eng{name}", [f"&{at.prefix}_rows{number}", x, f"arena + {sums}u"], ");"))
+            if segment.runs is not None:
+                arguments = [f"&{at.prefix}_skip{number}", x, str(segment.runs.zero_x), table, f"arena + {sums}u"]
+                skipping.append(wrapped(f"    eng_dense_runs{layer.rows}_s24(", arguments, ");"))
+            sums += 3 * part.blocks * part.rows
             number += 1
-        x_at += segment[0].w.shape[1]
-    plain += _additions(step, layer, scratch)
-    arguments = [f"&{prefix}_requant", f"arena + {scratch}u", f"(int8_t *)(arena + {step.y_offset}u)"]
-    last = wrapped(f"    {layer.symbols[-1]}(", arguments, ");")
-    if layer.runs is None:
-        return [*plain, last]
-    test = f"    if (eng_runs_s8(&{prefix}_runs, {x}, arena + {table}u) != 0) {{"
-    return [test, *_indented(skipping), "    } else {", *_indented(plain), "    }", last]
+        if segment.runs is None:
+            lines += plain
+        else:
+            test = f"    if (eng_runs_s8(&{at.prefix}_runs{index}, {x}, {table}) != 0) {{"
+            lines += [test, *_indented(skipping), "    } else {", *_indented(plain), "    }"]
+        x_at += segment.size
+    lines += _additions(at.step, layer, at.scratch)
+    return [*lines, layer.requant.call(at.prefix, at.scratch, at.step.y_offset)]
 
 
 def _additions(step: Step, layer: DenseLayer, scratch: int) -> list[str]:
     """Add the sums of the later segments to those of the first."""
     assert isinstance(step.params, DenseParams)
-    size, first = layer.sum_size // len(layer.segments), scratch
-    places = [first + size * number for number in range(1, len(layer.segments))]
-    return [f"    eng_add_s24(arena + {first}u, arena + {at}u, {step.params.out}u);" for at in places]
+    size = layer.segments[0].sum_size
+    places = [scratch + size * number for number in range(1, len(layer.segments))]
+    return [f"    eng_add_s24(arena + {scratch}u, arena + {at}u, {step.params.out}u);" for at in places]
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from engine.errors import QuantError
 
-#: Longest group: ENG_ROWS_DEPTH.
-DEPTH = 12
+#: Longest group: ENG_ROWS_DEPTH, and ENG_ROWS8_DEPTH for blocks of 8 rows.
+DEPTH, DEPTH8 = 12, 7
 #: An accumulator biased by 0x8000 may hold 0 to 255 of the groups before when a group starts.
 HIGHEST, LOWEST = 32767 - 255, -32768
 
@@ -84,11 +84,12 @@ def group_lengths(w: NDArray[np.int8], x_range: tuple[int, int] = (-128, 127), *
 
 
 def row_headers(lengths: list[int], rows: int) -> bytes:
-    """Write group lengths as ``eng_dense_rows`` wants them: ENG_ROWS_HEADER each, then 0.
+    """Write group lengths as ``eng_dense_rows`` wants them: ENG_ROWS_HEADER or ENG_ROWS8_HEADER each, then 0.
 
     Examples
     --------
     >>> list(row_headers([12, 1], 5))
     [1, 232, 0]
     """
-    return bytes(1 + (DEPTH - k) * (4 * rows + 1) for k in lengths) + b"\0"
+    depth = DEPTH8 if rows == 8 else DEPTH
+    return bytes(1 + (depth - k) * (4 * rows + 1) for k in lengths) + b"\0"
