@@ -64,51 +64,89 @@ class PreparedLayers
 {
   public:
     // layers must have passed eng_model_check; they and all that they point to must stay where they are.
-    // arena: bytes that the layers use; scratch lies behind.
+    // arena: bytes that the layers use for a sample.
     void prepare(eng_isa isa, const std::vector<eng_layer> &layers, size_t arena)
     {
-        scratch_ = (arena + ENG_PREPARE_ALIGNMENT) / ENG_PREPARE_ALIGNMENT * ENG_PREPARE_ALIGNMENT;
-        size_t left = MOST_PACKED;
+        size_t left = MOST_PACKED, shared = 0;
+        stride_ = (arena + ENG_PREPARE_ALIGNMENT) / ENG_PREPARE_ALIGNMENT * ENG_PREPARE_ALIGNMENT;
         for (const eng_layer &layer : layers) {
             const eng_isa chosen = eng_prepare(isa, &layer).packed_size <= left ? isa : ENG_ISA_PORTABLE;
             const eng_prepared prepared = eng_prepare(chosen, &layer);
             left -= prepared.packed_size;
             AlignedBytes packed = aligned_bytes(prepared.packed_size);
             eng_prepare_pack(chosen, &layer, packed.get());
-            steps_.push_back({prepared.run, &layer, packed.get()});
+            steps_.push_back({prepared.run, prepared.batch, &layer, packed.get()});
             packed_.push_back(std::move(packed));
             scratch_size_ = std::max(scratch_size_, prepared.scratch_size);
+            shared += prepared.batch == nullptr ? 0 : prepared.packed_size;
+        }
+        // Passing weights once for many samples saves `shared` a sample; their arenas must stay in the nearer caches for it.
+        if (shared > stride_) {
+            samples_ = std::clamp<size_t>(GROUP_BYTES / stride_, 1, ENG_PREPARE_SAMPLES);
         }
     }
 
-    // Bytes of an arena with its scratch, aligned as ENG_PREPARE_ALIGNMENT says.
+    // Bytes of the arenas of a group of samples with their scratch, aligned as ENG_PREPARE_ALIGNMENT says.
     size_t memory() const
     {
-        return scratch_ + scratch_size_;
+        return samples_ * stride_ + scratch_size_;
+    }
+
+    // How many samples run at once, at most, and bytes between their arenas.
+    size_t samples() const
+    {
+        return samples_;
+    }
+
+    size_t stride() const
+    {
+        return stride_;
     }
 
     void run(size_t i, uint8_t *arena) const
     {
-        steps_[i].run(steps_[i].layer, steps_[i].packed, arena, arena + scratch_);
+        steps_[i].run(steps_[i].layer, steps_[i].packed, arena, scratch(arena));
     }
 
     void run(uint8_t *arena) const
     {
         for (const Step &step : steps_) {
-            step.run(step.layer, step.packed, arena, arena + scratch_);
+            step.run(step.layer, step.packed, arena, scratch(arena));
+        }
+    }
+
+    // The first `samples` of a group, layer by layer.
+    void run_group(uint8_t *arena, size_t samples) const
+    {
+        for (const Step &step : steps_) {
+            if (step.batch != nullptr) {
+                step.batch(step.layer, step.packed, arena, stride_, static_cast<uint32_t>(samples), scratch(arena));
+                continue;
+            }
+            for (size_t n = 0; n < samples; ++n) {
+                step.run(step.layer, step.packed, arena + n * stride_, scratch(arena));
+            }
         }
     }
 
   private:
+    static constexpr size_t GROUP_BYTES = 128 * 1024;
+
     struct Step {
         eng_prepared_run run;
+        eng_prepared_batch batch;
         const eng_layer *layer;
         const uint8_t *packed;
     };
 
+    uint8_t *scratch(uint8_t *arena) const
+    {
+        return arena + samples_ * stride_;
+    }
+
     std::vector<Step> steps_;
     std::vector<AlignedBytes> packed_;
-    size_t scratch_ = 0, scratch_size_ = 0;
+    size_t stride_ = 0, samples_ = 1, scratch_size_ = 0;
 };
 
 } // namespace engine

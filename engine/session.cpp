@@ -62,11 +62,9 @@ class Session final : public Runnable
         const auto *read = static_cast<const uint8_t *>(from.data());
         auto *write = static_cast<uint8_t *>(const_cast<void *>(to.data()));
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
-            for (size_t n = first; n < last; ++n) {
-                inputs_[0].load(arena, read, n);
-                infer(arena);
-                outputs_[0].store(arena, write, n);
-            }
+            infer(
+                arena, first, last, [&](uint8_t *a, size_t n) { inputs_[0].load(a, read, n); },
+                [&](const uint8_t *a, size_t n) { outputs_[0].store(a, write, n); });
         });
         return to;
     }
@@ -82,11 +80,12 @@ class Session final : public Runnable
         const auto *read = static_cast<const float *>(from.data());
         auto *write = static_cast<float *>(const_cast<void *>(to.data()));
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
-            for (size_t n = first; n < last; ++n) {
-                load_real(edges_, arena, inputs_[0], read + n * inputs_[0].quantize.count);
-                infer(arena);
-                store_real(edges_, arena, outputs_[0], write + n * outputs_[0].quantize.count);
-            }
+            infer(
+                arena, first, last,
+                [&](uint8_t *a, size_t n) { load_real(edges_, a, inputs_[0], read + n * inputs_[0].quantize.count); },
+                [&](const uint8_t *a, size_t n) {
+                    store_real(edges_, a, outputs_[0], write + n * outputs_[0].quantize.count);
+                });
         });
         return to;
     }
@@ -194,10 +193,25 @@ class Session final : public Runnable
         }
     }
 
-    // Every place that runs the program, or a step of it.
-    void infer(uint8_t *arena) const
+    // Samples [first, last), as many at once as pays: load(arena, n) and store(arena, n) move sample n in and out.
+    template <typename Load, typename Store>
+    void infer(uint8_t *arena, size_t first, size_t last, const Load &load, const Store &store) const
     {
-        prepared_.run(arena);
+        const size_t group = prepared_.samples(), stride = prepared_.stride();
+        for (size_t n = first; n < last; n += group) {
+            const size_t count = std::min(group, last - n);
+            for (size_t i = 0; i < count; ++i) {
+                load(arena + i * stride, n + i);
+            }
+            if (count == 1) {
+                prepared_.run(arena);
+            } else {
+                prepared_.run_group(arena, count);
+            }
+            for (size_t i = 0; i < count; ++i) {
+                store(arena + i * stride, n + i);
+            }
+        }
     }
 
     void infer_layer(size_t i, uint8_t *arena) const
@@ -237,11 +251,9 @@ class Session final : public Runnable
         const auto read = pointers_of<const uint8_t>(from);
         const auto write = pointers_of<uint8_t>(to);
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
-            for (size_t n = first; n < last; ++n) {
-                load(arena, inputs_, read, n);
-                infer(arena);
-                store(arena, outputs_, write, n);
-            }
+            infer(
+                arena, first, last, [&](uint8_t *a, size_t n) { load(a, inputs_, read, n); },
+                [&](const uint8_t *a, size_t n) { store(a, outputs_, write, n); });
         });
         return out.is_none() ? result_of(to) : py::reinterpret_borrow<py::object>(out);
     }

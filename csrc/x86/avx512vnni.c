@@ -244,3 +244,9 @@ void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *a
 {
     run_depthwise(l, packed, arena, scratch);
 }
+
+void eng_avx512vnni_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples,
+                          uint8_t *scratch)
+{
+    run_dense(l, packed, arena, stride, samples, scratch);
+}

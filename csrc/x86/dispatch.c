@@ -64,18 +64,18 @@ bool eng_isa_available(eng_isa isa)
 typedef struct {
     eng_x86_format format;
     eng_prepared_run products, depthwise;
+    eng_prepared_batch dense;
     const eng_prepared_run *elementwise; /* by operator */
     const eng_edges *edges;
 } twins;
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 0, NULL}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_elementwise, &eng_avx2_edges};
-    static const twins avx512vnni = {{16, 1, 128, eng_avx512vnni_quick},
-                                     eng_avx512vnni_products,
-                                     eng_avx512vnni_depthwise,
-                                     eng_avx512vnni_elementwise,
-                                     &eng_avx512vnni_edges};
+    static const twins avx2 = {{8, 2, 0, NULL}, eng_avx2_products,    eng_avx2_depthwise,
+                               eng_avx2_dense,  eng_avx2_elementwise, &eng_avx2_edges};
+    static const twins avx512vnni = {{16, 1, 128, eng_avx512vnni_quick}, eng_avx512vnni_products,
+                                     eng_avx512vnni_depthwise,           eng_avx512vnni_dense,
+                                     eng_avx512vnni_elementwise,         &eng_avx512vnni_edges};
     return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
 }
 
@@ -95,9 +95,9 @@ static eng_prepared_run table_of(eng_isa isa)
 
 static eng_prepared prepare_elementwise(eng_isa isa, const eng_layer *l)
 {
-    const eng_prepared portable = {run_portable, 0, 0};
+    const eng_prepared portable = {run_portable, NULL, 0, 0};
     const twins *const t = twins_of(isa);
-    eng_prepared prepared = {eng_is_table(l) ? table_of(isa) : t != NULL ? t->elementwise[l->op] : NULL, 0, 0};
+    eng_prepared prepared = {eng_is_table(l) ? table_of(isa) : t != NULL ? t->elementwise[l->op] : NULL, NULL, 0, 0};
     if (prepared.run == NULL || !eng_x86_elementwise_plan(l, &prepared.packed_size, &prepared.scratch_size)) {
         return portable;
     }
@@ -106,12 +106,13 @@ static eng_prepared prepare_elementwise(eng_isa isa, const eng_layer *l)
 
 eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
-    eng_prepared prepared = {run_portable, 0, 0};
+    eng_prepared prepared = {run_portable, NULL, 0, 0};
     const twins *t = twins_of(isa);
     eng_x86_products products;
     eng_x86_depthwise depthwise;
     if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
         prepared.run = t->products;
+        prepared.batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
         prepared.packed_size = products.size;
         prepared.scratch_size = products.scratch;
     } else if (t != NULL && l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &depthwise)) {
@@ -153,8 +154,8 @@ bool eng_isa_available(eng_isa isa)
 
 eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
-    const eng_prepared portable = {run_portable, 0, 0};
-    eng_prepared table = {eng_portable_table, 0, 0};
+    const eng_prepared portable = {run_portable, NULL, 0, 0};
+    eng_prepared table = {eng_portable_table, NULL, 0, 0};
     (void)isa;
     return eng_is_table(l) && eng_x86_elementwise_plan(l, &table.packed_size, &table.scratch_size) ? table : portable;
 }

@@ -65,7 +65,8 @@ bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng
     const uint32_t step = (uint32_t)(ENG_X86_STEP / format->code_bytes);
     p->y = g.conv.y;
     p->out = g.conv.out_c;
-    p->scratch = eng_x86_image_size(format, &p->image);
+    p->copy = eng_x86_image_size(format, &p->image);
+    p->scratch = l->op == ENG_OP_DENSE_S8 ? p->copy * ENG_PREPARE_SAMPLES : p->copy;
     p->segments = v->dilation_w == 1 ? v->kernel_h : (uint32_t)v->kernel_h * v->kernel_w;
     p->run = (run + step - 1) / step;
     p->outputs = (uint32_t)g.pool.out_h * g.pool.out_w;

@@ -28,7 +28,8 @@ typedef struct {
     size_t lane;     /* int32_t [blocks][ENG_X86_LANE][lanes] */
     size_t w;
     size_t size;    /* bytes of the packed form */
-    size_t scratch; /* bytes of the copy, with what a last step may read beyond */
+    size_t copy;    /* bytes of the copy, with what a last step may read beyond */
+    size_t scratch; /* bytes of all copies */
 } eng_x86_products;
 
 /* Sizes and offsets of a layer's packed form. False if it is too large to be worth it. */
@@ -40,5 +41,8 @@ void eng_x86_products_pack(const eng_x86_format *format, const eng_layer *l, voi
 /* The twins. */
 void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+void eng_avx2_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples, uint8_t *scratch);
+void eng_avx512vnni_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples,
+                          uint8_t *scratch);
 
 #endif

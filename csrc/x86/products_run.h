@@ -132,7 +132,7 @@ ENG_INLINE void store_outputs(const chunk *c, size_t output, const eng_vec *acc,
         const int32_t *const lane = c->lane + (size_t)(i % blocks) * ENG_X86_LANE * ENG_LANES;
         codes[i] = rounded(acc[i], lane, loops, c->p->rounding, &c->p->y);
     }
-    if (blocks < 4 && vectors % 4 == 0 && c->y_step == (size_t)blocks * ENG_LANES) {
+    if (blocks < 4 && vectors % 4 == 0 && c->count == blocks * ENG_LANES && c->y_step == c->count) {
 #pragma GCC unroll 6
         for (uint32_t i = 0; i < vectors; i += 4) {
             vec_store_four(codes + i, &c->p->y, 4 * ENG_LANES, y + (size_t)i * ENG_LANES);
@@ -297,6 +297,21 @@ static void run_products(const eng_layer *l, const void *packed, uint8_t *arena,
     void *const image = scratch, *const y = arena + l->y;
     make_image(&p->image, x, image);
     run_chunks(packed, scratch, position, p->outputs, y, p->out);
+}
+
+/* Dense layers of several samples: each is one position of one copy. */
+static void run_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples, uint8_t *scratch)
+{
+    const eng_x86_products *const p = packed;
+    uint32_t position[ENG_PREPARE_SAMPLES];
+    void *const y = arena + l->y;
+    for (uint32_t n = 0; n < samples; ++n) {
+        const void *const x = arena + n * stride + l->x;
+        void *const image = scratch + n * p->copy;
+        make_image(&p->image, x, image);
+        position[n] = (uint32_t)(n * p->copy);
+    }
+    run_chunks(packed, scratch, position, samples, y, stride);
 }
 
 #endif

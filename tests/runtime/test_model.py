@@ -180,7 +180,7 @@ def test_threads_give_the_bytes_of_one(model):
 def test_the_interpreter_lock_is_released_while_running():
     """Another thread makes progress while a long batch runs."""
     model = engine.Model(Chain((1, 2000), scale=0.001).dense(600).graph())
-    x = np.zeros((800, 2000), np.int8)
+    x = np.zeros((6000, 2000), np.int8)
     ticks, done = [], threading.Event()
 
     def count():

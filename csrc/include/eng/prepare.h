@@ -33,9 +33,17 @@ bool eng_isa_available(eng_isa isa);
  * and are lost. */
 typedef void (*eng_prepared_run)(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 
+/* Most samples that a layer computes at once. */
+#define ENG_PREPARE_SAMPLES 16
+
+/* The same for `samples` <= ENG_PREPARE_SAMPLES arenas, `stride` bytes apart, which share a pass over the weights. */
+typedef void (*eng_prepared_batch)(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples,
+                                   uint8_t *scratch);
+
 /* How one layer is run. packed_size and scratch_size in bytes, 0 if none is needed. */
 typedef struct {
     eng_prepared_run run;
+    eng_prepared_batch batch; /* null where sharing would not pay: sample by sample then */
     size_t packed_size;
     size_t scratch_size;
 } eng_prepared;

@@ -294,6 +294,45 @@ static void fill_floats(const eng_layer *l, uint8_t *arena)
     }
 }
 
+static int first_difference(const eng_layer *l, const uint8_t *want, const uint8_t *got, size_t size)
+{
+    for (size_t i = 0; i < size; ++i) {
+        if (want[i] != got[i]) {
+            printf("arena[%zu] (y at %u): got %d, want %d\n", i, l->y, (int8_t)got[i], (int8_t)want[i]);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* `samples` arenas, one by one if they are not run as a batch. */
+static int compare_samples(const eng_prepared *prepared, const eng_layer *l, const uint8_t *packed, uint32_t arena_size,
+                           uint32_t samples, bool batch)
+{
+    const size_t size = (size_t)arena_size * samples;
+    uint8_t *const want = malloc(size), *const got = malloc(size), *const scratch = aligned_memory(prepared->scratch_size);
+    memset(scratch, 0xa5, prepared->scratch_size);
+    fill((int8_t *)want, size);
+    if (l->op == ENG_OP_QUANTIZE_F32_S8 || l->op == ENG_OP_QUANTIZE_F32_U8) {
+        fill_floats(l, want);
+    }
+    memcpy(got, want, size);
+    for (uint32_t n = 0; n < samples; ++n) {
+        eng_layer_run(l, want + (size_t)n * arena_size);
+        if (!batch) {
+            prepared->run(l, packed, got + (size_t)n * arena_size, scratch);
+        }
+    }
+    if (batch) {
+        prepared->batch(l, packed, got, arena_size, samples, scratch);
+    }
+    const int differs = first_difference(l, want, got, size);
+    free(scratch);
+    free(want);
+    free(got);
+    return differs;
+}
+
 /* 0 if the same, 1 if not, 2 if the check refuses the layer. */
 static int compare(eng_isa isa, const eng_layer *l, uint32_t arena_size)
 {
@@ -303,29 +342,14 @@ static int compare(eng_isa isa, const eng_layer *l, uint32_t arena_size)
         return 2;
     }
     const eng_prepared prepared = eng_prepare(isa, l);
-    uint8_t *const packed = aligned_memory(prepared.packed_size), *const scratch = aligned_memory(prepared.scratch_size);
-    uint8_t *const want = malloc(arena_size), *const got = malloc(arena_size);
-    memset(scratch, 0xa5, prepared.scratch_size);
+    uint8_t *const packed = aligned_memory(prepared.packed_size);
     memset(packed, 0xa5, prepared.packed_size);
     eng_prepare_pack(isa, l, packed);
-    fill((int8_t *)want, arena_size);
-    if (l->op == ENG_OP_QUANTIZE_F32_S8 || l->op == ENG_OP_QUANTIZE_F32_U8) {
-        fill_floats(l, want);
-    }
-    memcpy(got, want, arena_size);
-    eng_layer_run(l, want);
-    prepared.run(l, packed, got, scratch);
-    int differs = 0;
-    for (uint32_t i = 0; i < arena_size && !differs; ++i) {
-        differs = want[i] != got[i];
-        if (differs) {
-            printf("arena[%u] (y at %u): got %d, want %d\n", i, l->y, (int8_t)got[i], (int8_t)want[i]);
-        }
+    int differs = compare_samples(&prepared, l, packed, arena_size, 1, false);
+    if (prepared.batch != NULL && !differs) {
+        differs = compare_samples(&prepared, l, packed, arena_size, between(1, ENG_PREPARE_SAMPLES), true);
     }
     free(packed);
-    free(scratch);
-    free(want);
-    free(got);
     return differs;
 }
 
