@@ -23,14 +23,22 @@ CORE_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/include/
 CORE_SOURCES = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/src/*.c"))
 #: Flags of the twins, csrc/x86/<name>*.c. Elsewhere dispatch.c has the portable kernels only.
 TWINS = (
-    {"avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"], "avx2": ["-mavx2"]}
+    {
+        "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mf16c", "-fno-math-errno"],
+        "avx2": ["-mavx2", "-mf16c", "-fno-math-errno"],
+    }
     if platform.machine() in ("x86_64", "AMD64")
     else {}
 )
 PACKING_SOURCES = [f"csrc/x86/{name}.c" for name in ("depthwise", "image", "lanes", "products")]
-DISPATCH_SOURCES = ["csrc/x86/dispatch.c", "csrc/x86/elementwise.c", *(PACKING_SOURCES if TWINS else [])]
+DISPATCH_SOURCES = [
+    "csrc/x86/dispatch.c",
+    "csrc/x86/dispatch_train.c",
+    "csrc/x86/elementwise.c",
+    *(PACKING_SOURCES if TWINS else []),
+]
 TWIN_SOURCES = {name: sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"csrc/x86/{name}*.c")) for name in TWINS}
-TWIN_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/x86/*.h"))
+TWIN_HEADERS = sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("csrc/x86/*.h"), *ROOT.glob("csrc/src/*_f*.[ch]")])
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef"]
 C_WARNINGS = [*WARNINGS, "-Wcast-qual", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wdouble-promotion"]
 #: Contraction would fuse a*b+c on some hosts and not on others: float results must not depend on it.
@@ -41,8 +49,11 @@ CXX_FLAGS = ["-O3", "-fvisibility=hidden", *WARNINGS, "-isystem", pybind11.get_i
 FIRMWARE_SOURCES = ("csrc", "firmware")
 
 
-def cython(module: str, source: str) -> Extension:
-    return Extension(module, [source], include_dirs=["csrc/include"], depends=CORE_HEADERS, extra_compile_args=["-O2"])
+def cython(module: str, source: str, *beside: str) -> Extension:
+    """Return the module of `source` and of the C++ files beside it."""
+    headers = [*CORE_HEADERS, *(f"{Path(name).with_suffix('.h')}" for name in beside)]
+    folders = ["csrc/include", *sorted({str(Path(name).parent) for name in beside})]
+    return Extension(module, [source, *beside], include_dirs=folders, depends=headers, extra_compile_args=["-O2"])
 
 
 def pybind(module: str, folder: str, pattern: str) -> Extension:
@@ -114,6 +125,7 @@ setup(
                     cython("engine.kernels", "engine/kernels.pyx"),
                     cython("engine.kernels_encoded", "engine/kernels_encoded.pyx"),
                     cython("engine.kernels_f32", "engine/kernels_f32.pyx"),
+                    cython("engine.kernels_products", "engine/kernels_products.pyx", "engine/train_team.cpp"),
                     cython("engine.kernels_layer_f32", "engine/kernels_layer_f32.pyx"),
                     cython("engine.kernels_train_int", "engine/kernels_train_int.pyx"),
                     cython("engine.kernels_loss_f32", "engine/kernels_loss_f32.pyx"),

@@ -8,26 +8,6 @@ cdef extern from "eng/train_f32.h" nogil:
     ctypedef struct eng_window:
         uint16_t in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left
 
-    ctypedef struct eng_dense_f32_params:
-        size_t batch
-        uint16_t in_ "in"
-        uint16_t out
-
-    void eng_dense_f32(const eng_dense_f32_params *, const float *, const float *, const float *, float *, float *)
-    size_t eng_dense_f32_scratch(const eng_dense_f32_params *)
-    void eng_dense_f32_backward(const eng_dense_f32_params *, const float *, const float *, const float *, float *, float *, float *)
-
-    ctypedef struct eng_conv2d_f32_params:
-        size_t batch
-        eng_window window
-        uint16_t in_c, out_c
-
-    void eng_conv2d_f32(const eng_conv2d_f32_params *, const float *, const float *, const float *, float *, float *)
-    size_t eng_conv2d_f32_scratch(const eng_conv2d_f32_params *)
-    void eng_conv2d_f32_backward(const eng_conv2d_f32_params *, const float *, const float *, const float *, float *, float *,
-                                 float *, float *)
-    size_t eng_conv2d_f32_backward_scratch(const eng_conv2d_f32_params *)
-
     ctypedef struct eng_pool2d_f32_params:
         size_t batch
         eng_window window
@@ -57,18 +37,6 @@ cdef extern from "eng/train_f32.h" nogil:
         size_t rows, cols
 
     void eng_mse_f32(const eng_mse_f32_params *, const float *, const float *, float *, float *)
-
-    ctypedef struct eng_sgd_f32_params:
-        size_t count
-        float learning_rate, momentum
-
-    void eng_sgd_f32(const eng_sgd_f32_params *, const float *, float *, float *)
-
-    ctypedef struct eng_adam_f32_params:
-        size_t count
-        float learning_rate, beta1, beta2, epsilon
-
-    void eng_adam_f32(const eng_adam_f32_params *, uint32_t, const float *, float *, float *, float *)
 
     ctypedef struct eng_rng:
         uint32_t state[4]

@@ -6,16 +6,25 @@ weights as :mod:`engine.network` describes them. Backward kernels add to paramet
 Errors name the function and the argument: TypeError for a wrong dtype, ValueError for anything else.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from libc.math cimport INFINITY
 from libc.stdint cimport uint16_t, uint32_t
 
 from engine import _arguments as check
-from engine.program import Window
-from engine.window import blind_position
+from engine.kernels_products import (
+    _check_image,
+    _check_window,
+    _output_shape,
+    adam_f32,
+    conv2d_f32,
+    conv2d_f32_backward,
+    conv2d_max_pool2d_f32,
+    conv2d_max_pool2d_f32_backward,
+    dense_f32,
+    dense_f32_backward,
+    sgd_f32,
+)
 
 
 cdef const float *_in(array) except NULL:
@@ -43,154 +52,6 @@ cdef eng_window _window(w):
     c.kernel_h, c.kernel_w, c.stride_h, c.stride_w = w.kernel_h, w.kernel_w, w.stride_h, w.stride_w
     c.dilation_h, c.dilation_w, c.pad_top, c.pad_left = w.dilation_h, w.dilation_w, w.pad_top, w.pad_left
     return c
-
-
-def _check_window(function, window):
-    """Establish the domain of the kernels: sizes are uint16, every position sees the image."""
-    if not isinstance(window, Window):
-        raise TypeError(f"{function}: window is of type {type(window).__name__}; expected engine.program.Window")
-    _check_geometry(function, window)
-
-
-@lru_cache(maxsize=256)
-def _check_geometry(function, window):
-    for name, value in vars(window).items():
-        check.integer(function, f"window.{name}", value, 0 if name.startswith("pad") else 1, 65535)
-    for axis, span in (
-        ("h", (window.kernel_h - 1) * window.dilation_h),
-        ("w", (window.kernel_w - 1) * window.dilation_w),
-    ):
-        check.integer(function, f"(window.kernel_{axis} - 1) * window.dilation_{axis}", span, 0, 65535)
-    if blind_position(window):
-        raise ValueError(f"{function}: {window} has a position without any tap inside the image; expected fewer positions")
-
-
-def _check_image(function, window, x, channels=None, name="x"):
-    _check_window(function, window)
-    check.array(function, name, x, np.float32, (None, window.in_h, window.in_w, channels))
-    check.integer(function, f"channels of {name}", x.shape[3], 1, 65535)
-
-
-def _output_shape(window, batch, channels):
-    return batch, window.out_h, window.out_w, channels
-
-
-# ---------------------------------------------------------------------------------------------------- dense
-
-
-def _check_dense(function, x, w):
-    check.array(function, "w", w, np.float32, (None, None))
-    check.array(function, "x", x, np.float32, (None, w.shape[1]))
-    check.integer(function, "inputs of w", w.shape[1], 1, 65535)
-    check.integer(function, "outputs of w", w.shape[0], 1, 65535)
-
-
-def dense_f32(x, w, bias, *, out=None):
-    """Compute ``y = x @ w.T + bias``: float32[batch, in], float32[out, in], float32[out] -> float32[batch, out].
-
-    >>> dense_f32(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), np.zeros(1, np.float32))
-    array([[2.]], dtype=float32)
-    """
-    _check_dense("dense_f32", x, w)
-    check.array("dense_f32", "bias", bias, np.float32, (w.shape[0],))
-    y = check.output("dense_f32", out, np.float32, (x.shape[0], w.shape[0]))
-    check.apart("dense_f32", "out", out, x=x, w=w, bias=bias)
-    cdef eng_dense_f32_params p
-    p.batch, p.in_, p.out = x.shape[0], w.shape[1], w.shape[0]
-    scratch = np.empty(eng_dense_f32_scratch(&p) // 4, np.float32)
-    cdef const float *x_ = _in(x)
-    cdef const float *w_ = _in(w)
-    cdef const float *bias_ = _in(bias)
-    cdef float *y_ = _out(y)
-    cdef float *scratch_ = _optional(scratch if scratch.size else None)
-    with nogil:
-        eng_dense_f32(&p, x_, w_, bias_, y_, scratch_)
-    return y
-
-
-def dense_f32_backward(x, w, dy, dw, dbias, *, dx=None):
-    """Add to `dw` and `dbias` and, if `dx` is given, overwrite it; `dy` float32[batch, out], the others of their shapes."""
-    name = "dense_f32_backward"
-    _check_dense(name, x, w)
-    check.array(name, "dy", dy, np.float32, (x.shape[0], w.shape[0]))
-    _check_gradients(name, x, w, dy, dw, dbias, dx)
-    cdef eng_dense_f32_params p
-    p.batch, p.in_, p.out = x.shape[0], w.shape[1], w.shape[0]
-    cdef const float *x_ = _in(x)
-    cdef const float *w_ = _in(w)
-    cdef const float *dy_ = _in(dy)
-    cdef float *dw_ = _out(dw)
-    cdef float *dbias_ = _out(dbias)
-    cdef float *dx_ = _optional(dx)
-    with nogil:
-        eng_dense_f32_backward(&p, x_, w_, dy_, dw_, dbias_, dx_)
-
-
-def _check_gradients(name, x, w, dy, dw, dbias, dx):
-    check.updated(name, "dw", dw, np.float32, w.shape)
-    check.updated(name, "dbias", dbias, np.float32, w.shape[:1])
-    check.apart(name, "dw", dw, x=x, w=w, dy=dy, dbias=dbias)
-    check.apart(name, "dbias", dbias, x=x, w=w, dy=dy)
-    if dx is not None:
-        check.updated(name, "dx", dx, np.float32, x.shape)
-        check.apart(name, "dx", dx, x=x, w=w, dy=dy, dw=dw, dbias=dbias)
-
-
-# ---------------------------------------------------------------------------------------------------- conv2d
-
-
-cdef eng_conv2d_f32_params _conv2d_params(window, x, w):
-    cdef eng_conv2d_f32_params p
-    p.window = _window(window)
-    p.batch, p.in_c, p.out_c = x.shape[0], x.shape[3], w.shape[0]
-    return p
-
-
-def _check_conv2d(function, window, x, w):
-    _check_image(function, window, x)
-    check.array(function, "w", w, np.float32, (None, window.kernel_h, window.kernel_w, x.shape[3]))
-    check.integer(function, "outputs of w", w.shape[0], 1, 65535)
-
-
-def conv2d_f32(window, x, w, bias, *, out=None):
-    """Convolve float32[batch, in_h, in_w, in_c] with float32[out_c, kernel_h, kernel_w, in_c]; padding holds 0.
-
-    `window` is an :class:`engine.program.Window`. Returns float32[batch, out_h, out_w, out_c].
-    """
-    name = "conv2d_f32"
-    _check_conv2d(name, window, x, w)
-    check.array(name, "bias", bias, np.float32, (w.shape[0],))
-    y = check.output(name, out, np.float32, _output_shape(window, x.shape[0], w.shape[0]))
-    check.apart(name, "out", out, x=x, w=w, bias=bias)
-    cdef eng_conv2d_f32_params p = _conv2d_params(window, x, w)
-    scratch = np.empty(eng_conv2d_f32_scratch(&p) // 4, np.float32)
-    cdef const float *x_ = _in(x)
-    cdef const float *w_ = _in(w)
-    cdef const float *bias_ = _in(bias)
-    cdef float *y_ = _out(y)
-    cdef float *scratch_ = _out(scratch)
-    with nogil:
-        eng_conv2d_f32(&p, x_, w_, bias_, y_, scratch_)
-    return y
-
-
-def conv2d_f32_backward(window, x, w, dy, dw, dbias, *, dx=None):
-    """Add to `dw` and `dbias` and, if `dx` is given, overwrite it; `dy` float32[batch, out_h, out_w, out_c]."""
-    name = "conv2d_f32_backward"
-    _check_conv2d(name, window, x, w)
-    check.array(name, "dy", dy, np.float32, _output_shape(window, x.shape[0], w.shape[0]))
-    _check_gradients(name, x, w, dy, dw, dbias, dx)
-    cdef eng_conv2d_f32_params p = _conv2d_params(window, x, w)
-    scratch = np.empty(eng_conv2d_f32_backward_scratch(&p) // 4, np.float32)
-    cdef const float *x_ = _in(x)
-    cdef const float *w_ = _in(w)
-    cdef const float *dy_ = _in(dy)
-    cdef float *dw_ = _out(dw)
-    cdef float *dbias_ = _out(dbias)
-    cdef float *dx_ = _optional(dx)
-    cdef float *scratch_ = _out(scratch)
-    with nogil:
-        eng_conv2d_f32_backward(&p, x_, w_, dy_, dw_, dbias_, dx_, scratch_)
 
 
 # ---------------------------------------------------------------------------------------------------- pools
@@ -406,57 +267,6 @@ def mse_f32(x, target, *, dx=None):
     with nogil:
         eng_mse_f32(&p, x_, target_, loss_, dx_)
     return loss
-
-
-# ---------------------------------------------------------------------------------------------------- optimizers
-
-
-def _check_step(function, dw, w, **states):
-    _any_shape(function, "w", w)
-    check.updated(function, "w", w, np.float32, w.shape)
-    check.array(function, "dw", dw, np.float32, w.shape)
-    for name, state in states.items():
-        check.updated(function, name, state, np.float32, w.shape)
-        check.apart(function, name, state, dw=dw, w=w)
-    check.apart(function, "w", w, dw=dw)
-
-
-def sgd_f32(dw, w, velocity=None, *, learning_rate, momentum=0.0):
-    """Update `w`, and `velocity` (needed if momentum is not 0), by one step of gradient descent, in place."""
-    if velocity is None:
-        _check_step("sgd_f32", dw, w)
-    else:
-        _check_step("sgd_f32", dw, w, velocity=velocity)
-    cdef eng_sgd_f32_params p
-    p.count = w.size
-    p.learning_rate = check.number("sgd_f32", "learning_rate", learning_rate, 0, INFINITY)
-    p.momentum = check.number("sgd_f32", "momentum", momentum, 0, 1)
-    if velocity is None and momentum != 0:
-        raise ValueError(f"sgd_f32: velocity is None but momentum is {momentum}; expected an array like w")
-    cdef const float *dw_ = _in(dw)
-    cdef float *w_ = _out(w)
-    cdef float *velocity_ = _optional(velocity)
-    with nogil:
-        eng_sgd_f32(&p, dw_, w_, velocity_)
-
-
-def adam_f32(t, dw, w, m, v, *, learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-7):
-    """Update `w`, `m` and `v` by the `t`-th step (1, 2, ...) of Adam, in place."""
-    cdef uint32_t t_ = check.integer("adam_f32", "t", t, 1, 2**32 - 1)
-    _check_step("adam_f32", dw, w, m=m, v=v)
-    check.apart("adam_f32", "m", m, v=v)
-    cdef eng_adam_f32_params p
-    p.count = w.size
-    p.learning_rate = check.number("adam_f32", "learning_rate", learning_rate, 0, INFINITY)
-    p.beta1 = check.number("adam_f32", "beta1", beta1, 0, 1)
-    p.beta2 = check.number("adam_f32", "beta2", beta2, 0, 1)
-    p.epsilon = check.number("adam_f32", "epsilon", epsilon, 0, INFINITY, open_lo=True)
-    cdef const float *dw_ = _in(dw)
-    cdef float *w_ = _out(w)
-    cdef float *m_ = _out(m)
-    cdef float *v_ = _out(v)
-    with nogil:
-        eng_adam_f32(&p, t_, dw_, w_, m_, v_)
 
 
 # ---------------------------------------------------------------------------------------------------- random numbers

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.program import Window
+from engine.kernels_products import depthwise_conv2d_f32 as depthwise_conv2d_f32
+from engine.kernels_products import depthwise_conv2d_f32_backward as depthwise_conv2d_f32_backward
 
 _F32 = NDArray[np.float32]
 
@@ -23,10 +24,6 @@ def expm1_f32(x: _F32) -> _F32: ...
 def log1p_f32(x: _F32) -> _F32: ...
 def dropout_f32(rng: NDArray[np.uint32], rate: float, x: _F32, kept: NDArray[np.uint8], *, out: _F32 | None = None) -> _F32: ...
 def dropout_f32_backward(rate: float, kept: NDArray[np.uint8], dy: _F32, *, dx: _F32 | None = None) -> _F32: ...
-def depthwise_conv2d_f32(window: Window, x: _F32, w: _F32, bias: _F32, *, out: _F32 | None = None) -> _F32: ...
-def depthwise_conv2d_f32_backward(
-    window: Window, x: _F32, w: _F32, dy: _F32, dw: _F32, dbias: _F32, *, dx: _F32 | None = None
-) -> None: ...
 def batch_norm_f32_train(
     x: _F32,
     gamma: _F32,

@@ -12,15 +12,12 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from engine._views cimport optional_f32, read_f32, write_f32
 
 from engine import _arguments as check
-from engine.kernels_f32 import _check_window
+from engine.kernels_products import depthwise_conv2d_f32, depthwise_conv2d_f32_backward
 
 
 cdef extern from "eng/layer_f32.h" nogil:
     ctypedef struct eng_rng:
         uint32_t state[4]
-
-    ctypedef struct eng_window:
-        uint16_t in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left
 
     ctypedef struct eng_leaky_relu_f32_params:
         size_t count
@@ -33,11 +30,6 @@ cdef extern from "eng/layer_f32.h" nogil:
     ctypedef struct eng_dropout_f32_params:
         size_t count
         float rate
-
-    ctypedef struct eng_depthwise_conv2d_f32_params:
-        size_t batch
-        eng_window window
-        uint16_t in_c, multiplier
 
     ctypedef struct eng_batch_norm_f32_params:
         size_t rows
@@ -58,9 +50,6 @@ cdef extern from "eng/layer_f32.h" nogil:
     void eng_exponential_f32_backward(size_t, const float *, const float *, float *)
     void eng_dropout_f32(const eng_dropout_f32_params *, eng_rng *, const float *, uint8_t *, float *)
     void eng_dropout_f32_backward(const eng_dropout_f32_params *, const uint8_t *, const float *, float *)
-    void eng_depthwise_conv2d_f32(const eng_depthwise_conv2d_f32_params *, const float *, const float *, const float *, float *)
-    void eng_depthwise_conv2d_f32_backward(const eng_depthwise_conv2d_f32_params *, const float *, const float *, const float *,
-                                           float *, float *, float *)
     void eng_batch_norm_f32_train(const eng_batch_norm_f32_params *, const float *, const float *, const float *, float *, float *,
                                   float *, float *, float *)
     void eng_batch_norm_f32(const eng_batch_norm_f32_params *, const float *, const float *, const float *, const float *,
@@ -246,67 +235,6 @@ def dropout_f32_backward(rate, kept, dy, *, dx=None):
     cdef const uint8_t[::1] bytes_ = kept.reshape(-1)
     eng_dropout_f32_backward(&p, &bytes_[0], read_f32(dy), write_f32(dx))
     return dx
-
-
-# ---------------------------------------------------------------------------------------------------- depthwise conv2d
-
-
-cdef eng_depthwise_conv2d_f32_params _depthwise(function, window, x, w) except *:
-    _check_window(function, window)
-    check.array(function, "x", x, np.float32, (None, window.in_h, window.in_w, None))
-    check.array(function, "w", w, np.float32, (1, window.kernel_h, window.kernel_w, None))
-    check.integer(function, "channels of w", w.shape[3], 1, 65535)
-    if w.shape[3] % x.shape[3]:
-        raise ValueError(f"{function}: w has {w.shape[3]} channels; expected a multiple of x's {x.shape[3]}")
-    cdef eng_depthwise_conv2d_f32_params p
-    p.batch, p.in_c, p.multiplier = x.shape[0], x.shape[3], w.shape[3] // x.shape[3]
-    p.window.in_h, p.window.in_w, p.window.out_h, p.window.out_w = window.in_h, window.in_w, window.out_h, window.out_w
-    p.window.kernel_h, p.window.kernel_w = window.kernel_h, window.kernel_w
-    p.window.stride_h, p.window.stride_w = window.stride_h, window.stride_w
-    p.window.dilation_h, p.window.dilation_w = window.dilation_h, window.dilation_w
-    p.window.pad_top, p.window.pad_left = window.pad_top, window.pad_left
-    return p
-
-
-def depthwise_conv2d_f32(window, x, w, bias, *, out=None):
-    """Convolve each channel of float32[batch, in_h, in_w, in_c] with its own kernels of float32[1, kernel_h, kernel_w, out_c].
-
-    `out_c` is a multiple of `in_c`: output channel c * multiplier + m is of input channel c. Returns
-    float32[batch, out_h, out_w, out_c].
-    """
-    name = "depthwise_conv2d_f32"
-    cdef eng_depthwise_conv2d_f32_params p = _depthwise(name, window, x, w)
-    check.array(name, "bias", bias, np.float32, w.shape[3:])
-    y = check.output(name, out, np.float32, (x.shape[0], window.out_h, window.out_w, w.shape[3]))
-    check.apart(name, "out", out, x=x, w=w, bias=bias)
-    cdef const float *x_ = read_f32(x)
-    cdef const float *w_ = read_f32(w)
-    cdef const float *bias_ = read_f32(bias)
-    cdef float *y_ = write_f32(y)
-    with nogil:
-        eng_depthwise_conv2d_f32(&p, x_, w_, bias_, y_)
-    return y
-
-
-def depthwise_conv2d_f32_backward(window, x, w, dy, dw, dbias, *, dx=None):
-    """Add to `dw` and `dbias` and, if `dx` is given, overwrite it; `dy` of the output's shape, the others of their shapes."""
-    name = "depthwise_conv2d_f32_backward"
-    cdef eng_depthwise_conv2d_f32_params p = _depthwise(name, window, x, w)
-    check.array(name, "dy", dy, np.float32, (x.shape[0], window.out_h, window.out_w, w.shape[3]))
-    check.updated(name, "dw", dw, np.float32, w.shape)
-    check.updated(name, "dbias", dbias, np.float32, w.shape[3:])
-    check.apart(name, "dw", dw, x=x, w=w, dy=dy, dbias=dbias)
-    if dx is not None:
-        check.updated(name, "dx", dx, np.float32, x.shape)
-        check.apart(name, "dx", dx, x=x, w=w, dy=dy, dw=dw, dbias=dbias)
-    cdef const float *x_ = read_f32(x)
-    cdef const float *w_ = read_f32(w)
-    cdef const float *dy_ = read_f32(dy)
-    cdef float *dw_ = write_f32(dw)
-    cdef float *dbias_ = write_f32(dbias)
-    cdef float *dx_ = optional_f32(dx)
-    with nogil:
-        eng_depthwise_conv2d_f32_backward(&p, x_, w_, dy_, dw_, dbias_, dx_)
 
 
 # ---------------------------------------------------------------------------------------------------- batch normalisation

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng/train_f32.h"
 
+#include "arithmetic_f32.h"
+
 #include <string.h>
 
 /* From this batch on, transposing the weights costs less than it saves. */
@@ -14,7 +16,7 @@ size_t eng_dense_f32_scratch(const eng_dense_f32_params *p)
 static float dot(uint16_t n, const float *x, const float *w, float sum)
 {
     for (uint16_t k = 0; k < n; ++k) {
-        sum += x[k] * w[k];
+        sum = ENG_MULTIPLY_ADD(sum, x[k], w[k]);
     }
     return sum;
 }

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng/layer_f32.h"
 
+#include "arithmetic_f32.h"
+#include "taps_f32.h"
+
 #include <stdbool.h>
 #include <string.h>
 
-static uint16_t channels(const eng_depthwise_conv2d_f32_params *p)
+static uint16_t depthwise_channels(const eng_depthwise_conv2d_f32_params *p)
 {
     return (uint16_t)((uint32_t)p->in_c * p->multiplier);
-}
-
-/* Pixel that a tap reads; outside the image if negative or too large. See conv2d_f32.c for why it fits. */
-static int32_t source(uint16_t position, uint16_t stride, uint16_t tap, uint16_t dilation, uint16_t pad)
-{
-    return (int32_t)((uint32_t)position * stride + (uint32_t)tap * dilation) - (int32_t)pad;
 }
 
 /* Tap (i, j) at position (r, q). */
@@ -24,8 +21,8 @@ typedef struct {
 static bool pixel(const eng_depthwise_conv2d_f32_params *p, const place *at, size_t *offset)
 {
     const eng_window *win = &p->window;
-    const int32_t row = source(at->r, win->stride_h, at->i, win->dilation_h, win->pad_top);
-    const int32_t column = source(at->q, win->stride_w, at->j, win->dilation_w, win->pad_left);
+    const int32_t row = eng_tap_source(at->r, win->stride_h, at->i, win->dilation_h, win->pad_top);
+    const int32_t column = eng_tap_source(at->q, win->stride_w, at->j, win->dilation_w, win->pad_left);
     if (row < 0 || row >= (int32_t)win->in_h || column < 0 || column >= (int32_t)win->in_w) {
         return false;
     }
@@ -37,7 +34,9 @@ static void tap(const eng_depthwise_conv2d_f32_params *p, const float *x, const 
 {
     for (uint16_t c = 0; c < p->in_c; ++c) {
         for (uint16_t m = 0; m < p->multiplier; ++m) {
-            *y++ += *w++ * x[c];
+            *y = ENG_MULTIPLY_ADD(*y, *w, x[c]);
+            ++y;
+            ++w;
         }
     }
 }
@@ -51,7 +50,7 @@ static void position(const eng_depthwise_conv2d_f32_params *p, place at, const f
             if (pixel(p, &at, &offset)) {
                 tap(p, x + offset, w, y);
             }
-            w += channels(p);
+            w += depthwise_channels(p);
         }
     }
 }
@@ -59,7 +58,7 @@ static void position(const eng_depthwise_conv2d_f32_params *p, place at, const f
 void eng_depthwise_conv2d_f32(const eng_depthwise_conv2d_f32_params *p, const float *x, const float *w, const float *bias,
                               float *y)
 {
-    const size_t out_c = channels(p);
+    const size_t out_c = depthwise_channels(p);
     for (size_t b = 0; b < p->batch; ++b) {
         for (uint16_t r = 0; r < p->window.out_h; ++r) {
             for (uint16_t q = 0; q < p->window.out_w; ++q) {
@@ -84,11 +83,14 @@ static void tap_backward(const eng_depthwise_conv2d_f32_params *p, gradients g)
     for (uint16_t c = 0; c < p->in_c; ++c) {
         float sum = 0.0f;
         for (uint16_t m = 0; m < p->multiplier; ++m) {
-            *g.dw++ += *g.dy * g.x[c];
-            sum += *g.dy++ * *g.w++;
+            *g.dw = ENG_MULTIPLY_ADD(*g.dw, *g.dy, g.x[c]);
+            sum = ENG_MULTIPLY_ADD(sum, *g.dy, *g.w);
+            ++g.dw;
+            ++g.dy;
+            ++g.w;
         }
         if (g.dx) {
-            g.dx[c] += sum;
+            g.dx[c] = ENG_ADD(g.dx[c], sum);
         }
     }
 }
@@ -102,8 +104,8 @@ static void position_backward(const eng_depthwise_conv2d_f32_params *p, place at
                 const gradients here = {.x = g.x + offset, .w = g.w, .dy = g.dy, .dw = g.dw, .dx = g.dx ? g.dx + offset : g.dx};
                 tap_backward(p, here);
             }
-            g.w += channels(p);
-            g.dw += channels(p);
+            g.w += depthwise_channels(p);
+            g.dw += depthwise_channels(p);
         }
     }
 }
@@ -112,7 +114,7 @@ void eng_depthwise_conv2d_f32_backward(const eng_depthwise_conv2d_f32_params *p,
                                        const float *dy, float *dw, float *dbias, float *dx)
 {
     const size_t image = (size_t)p->window.in_h * p->window.in_w * p->in_c;
-    const eng_matrix_size positions = {.rows = p->batch * p->window.out_h * p->window.out_w, .cols = channels(p)};
+    const eng_matrix_size positions = {.rows = p->batch * p->window.out_h * p->window.out_w, .cols = depthwise_channels(p)};
     gradients g = {.x = x, .w = w, .dy = dy, .dw = dw, .dx = dx};
     eng_sum_rows_f32(&positions, dy, dbias);
     if (dx) {
@@ -123,7 +125,7 @@ void eng_depthwise_conv2d_f32_backward(const eng_depthwise_conv2d_f32_params *p,
             for (uint16_t q = 0; q < p->window.out_w; ++q) {
                 const place at = {.r = r, .q = q, .i = 0, .j = 0};
                 position_backward(p, at, g);
-                g.dy += channels(p);
+                g.dy += depthwise_channels(p);
             }
         }
         g.x += image;

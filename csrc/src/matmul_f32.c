@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng/train_f32.h"
 
-#include <string.h>
+#include "arithmetic_f32.h"
 
 /* Tile sizes: 4 x 8 sums fill 8 of the 16 SSE registers. Tiles divide rows and columns, never steps, so that they cannot
  * change a sum. */
@@ -22,7 +22,7 @@ static inline void tile(const eng_matmul_f32_params *p, size_t rows, size_t cols
         for (size_t i = 0; i < rows; ++i) {
             const float factor = a[i * p->a_row];
             for (size_t j = 0; j < cols; ++j) {
-                sum[i][j] += factor * b[j];
+                sum[i][j] = ENG_MULTIPLY_ADD(sum[i][j], factor, b[j]);
             }
         }
         if (a == last) {
@@ -59,32 +59,5 @@ void eng_matmul_f32(const eng_matmul_f32_params *p, const float *a, const float 
     }
     for (; j < p->cols; ++j) {
         strip(p, 1, a, b + j, c + j);
-    }
-}
-
-void eng_transpose_f32(const eng_matrix_size *size, const float *x, float *y)
-{
-    for (size_t j = 0; j < size->cols; ++j) {
-        for (size_t i = 0; i < size->rows; ++i) {
-            *y++ = x[i * size->cols + j];
-        }
-    }
-}
-
-void eng_broadcast_f32(const eng_matrix_size *size, const float *row, float *y)
-{
-    for (size_t i = 0; i < size->rows; ++i) {
-        memcpy(y, row, size->cols * sizeof *y);
-        y += size->cols;
-    }
-}
-
-void eng_sum_rows_f32(const eng_matrix_size *size, const float *x, float *restrict sum)
-{
-    for (size_t i = 0; i < size->rows; ++i) {
-        for (size_t j = 0; j < size->cols; ++j) {
-            sum[j] += x[j];
-        }
-        x += size->cols;
     }
 }

@@ -10,6 +10,13 @@ typedef struct {
     uint32_t first, end, step;
 } eng_taps;
 
+/* Pixel that a tap reads, less than 0 or at least the image's size if outside: fits, since (kernel - 1) * dilation < 2^16
+ * and position * stride < 2^17. */
+static inline int32_t eng_tap_source(uint16_t position, uint16_t stride, uint16_t tap, uint16_t dilation, uint16_t pad)
+{
+    return (int32_t)((uint32_t)position * stride + (uint32_t)tap * dilation) - (int32_t)pad;
+}
+
 /* start: pixel of the first tap, below 0 in the padding. span: last tap minus first, < 65536. */
 static inline eng_taps eng_taps_inside(int32_t start, int32_t span, int32_t size, uint16_t step)
 {

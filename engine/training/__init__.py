@@ -11,7 +11,7 @@
 """
 
 from engine.training.callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, TensorBoard
-from engine.training.fitting import History, Metrics
+from engine.training.fitting import History
 from engine.training.integer import IntegerSequential
 from engine.training.layers import (
     AveragePool2D,
@@ -43,6 +43,7 @@ from engine.training.losses import (
     SoftmaxCrossEntropy,
     SquaredHinge,
 )
+from engine.training.metrics import Metrics
 from engine.training.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Nadam, Optimizer, RMSprop
 from engine.training.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant, Schedule, WarmUp
 from engine.training.sequential import Sequential, from_network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 
 from engine import kernels_f32
 from engine.errors import DivergedError
+from engine.training import stepping
 from engine.training.callbacks import Callback
 from engine.training.losses import Loss
+from engine.training.metrics import Metrics, Tally
+from engine.training.operations import FLOAT, Mode
 from engine.training.optimizers import Optimizer
 from engine.training.progress import Progress
 
@@ -26,14 +30,6 @@ if TYPE_CHECKING:
 EPOCH_STEP = 0x85EBCA77
 #: The same between the layers of an epoch.
 LAYER_STEP = 0xC2B2AE3D
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What :meth:`Sequential.evaluate` measures: mean loss, and accuracy in ``[0, 1]`` or None for regression."""
-
-    loss: float
-    accuracy: float | None
 
 
 @dataclass
@@ -78,25 +74,6 @@ def sample_order(seed: int, epoch: int, count: int) -> NDArray[np.uint32]:
     return order
 
 
-class Tally:
-    """Running mean of loss and accuracy, in float64: for reports alone."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.correct: int | None = 0
-        self.loss = 0.0
-
-    def add(self, losses: NDArray[np.float32], correct: int | None) -> None:
-        """Count one batch."""
-        self.count += len(losses)
-        self.loss += float(losses.sum(dtype=np.float64))
-        self.correct = None if correct is None or self.correct is None else self.correct + correct
-
-    def metrics(self) -> Metrics:
-        """Return the means so far."""
-        return Metrics(self.loss / self.count, None if self.correct is None else self.correct / self.count)
-
-
 class Interruption:
     """Turns the first Ctrl-C into a flag, so that no update is cut in half; the second raises KeyboardInterrupt.
 
@@ -139,6 +116,7 @@ class Job:
     progress: bool
     callbacks: tuple[Callback, ...] = ()
     weights: NDArray[np.float32] | None = None
+    mode: Mode = FLOAT
 
 
 def run(net: Sequential, job: Job) -> History:
@@ -154,10 +132,11 @@ def run(net: Sequential, job: Job) -> History:
                 start = time.perf_counter()
                 for callback in job.callbacks:
                     callback.on_epoch_begin(net, epoch)
-                train = _epoch(net, job, epoch, interruption, bar)
+                with KeptState(net):
+                    train = _epoch(net, job, epoch, interruption, bar)
                 if train is None:
                     break
-                validation = net._measure(*job.validation, job.loss, job.batch_size) if job.validation else None
+                validation = _validate(net, job)
                 history.add(train, validation, time.perf_counter() - start)
                 figures = _figures(net, job, train, validation)
                 verdicts = [callback.on_epoch_end(net, epoch, figures) for callback in job.callbacks]
@@ -182,26 +161,54 @@ def _figures(net: Sequential, job: Job, train: Metrics, validation: Metrics | No
     return {name: value for name, value in figures.items() if value is not None}
 
 
+def _validate(net: Sequential, job: Job) -> Metrics | None:
+    if job.validation is None:
+        return None
+    return stepping.measure(net, *job.validation, job.loss, batch_size=job.batch_size, mode=job.mode)
+
+
+class KeptState:
+    """Puts a network back into the state at the beginning of the block if that ends in DivergedError."""
+
+    def __init__(self, net: Sequential) -> None:
+        self._net = net
+
+    def _arrays(self) -> list[NDArray[np.float32]]:
+        states = [array for slots in self._net.optimizer_state.values() for array in slots.values()]
+        return [*self._net.parameters.values(), *self._net.statistics.values(), *states]
+
+    def __enter__(self) -> None:
+        self._steps = self._net.steps
+        self._kept = [array.copy() for array in self._arrays()]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, DivergedError):
+            self._net.steps = self._steps
+            for array, kept in zip(self._arrays(), self._kept, strict=True):
+                array[:] = kept
+
+
 def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, bar: Progress) -> Metrics | None:
     """Train one epoch; None if it was interrupted."""
     order = sample_order(job.seed, net.epochs, len(job.x))
     for i, operation in enumerate(net.operations, 1):
         operation.start_epoch((job.seed + EPOCH_STEP * net.epochs + LAYER_STEP * i) % 2**32)
+    net._set_mode(job.mode)
+    gather = stepping.Gatherer(job.x, job.batch_size, job.mode.threads)
     tally = Tally()
     for batch, start in enumerate(range(0, len(order), job.batch_size), 1):
         if interruption.requested:
             return None
         index = order[start : start + job.batch_size]
-        x, y = net._gather(job.x, index), job.y[index]
+        x = gather(index)
         weights = None if job.weights is None else job.weights[index]
-        losses, correct = net._train_batch(x, y, job.loss, job.optimizer, weights)
-        if not np.isfinite(losses).all():
+        losses, correct = stepping.train_batch(net, x, job.y[index], job.loss, job.optimizer, weights=weights)
+        mean = tally.add(losses, correct)
+        if not math.isfinite(mean):
             raise DivergedError(_diagnosis(net, x, f"epoch {epoch}, batch {batch}"))
-        tally.add(losses, correct)
         for callback in job.callbacks:
-            callback.on_batch_end(net, batch, float(losses.mean(dtype=np.float64)))
-        figures = tally.metrics()
-        bar.advance(epoch, {"loss": figures.loss, "accuracy": figures.accuracy})
+            callback.on_batch_end(net, batch, mean)
+        bar.advance(epoch, tally)
     if not all(np.isfinite(w).all() for w in net.parameters.values()):
         raise DivergedError(_diagnosis(net, x, f"end of epoch {epoch}"))
     net.epochs += 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import _arguments as check
 from engine import kernels_f32 as kernels
 from engine import kernels_layer_f32 as more
+from engine import kernels_products as products
 from engine.graph import Activation, Padding
 from engine.program import Window
 from engine.training import layers
@@ -20,6 +24,37 @@ Shape = tuple[int, ...]
 Pair = tuple[int, int]
 
 LIMITS = {Activation.RELU: math.inf, Activation.RELU6: 6.0}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a network computes.
+
+    Parameters
+    ----------
+    threads : int
+        That share a batch; no bit depends on it.
+    half_forward, half_backward : bool
+        Round every stored value of that pass, and every partial sum of layers with weights, to IEEE half.
+    """
+
+    threads: int = 1
+    half_forward: bool = False
+    half_backward: bool = False
+
+
+#: On one thread, in float.
+FLOAT = Mode()
+
+#: By the names that ``fit(precision=...)`` takes: forward / backward.
+PRECISIONS = {"fp32/fp32": (False, False), "fp16/fp32": (True, False), "fp16/fp16": (True, True)}
+
+
+def mode_of(function: str, threads: Any, precision: Any) -> Mode:
+    """Check the arguments that public functions take."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"{function}: precision is {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}")
+    return Mode(check.integer(function, "threads", threads, 1, 1024), *PRECISIONS[precision])
 
 
 class Operation:
@@ -40,6 +75,7 @@ class Operation:
         self.layer = layer
         self.x_shape = x_shape
         self.y_shape: Shape = x_shape
+        self.mode = FLOAT
         self.parameters: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         #: What training changes without a gradient.
@@ -84,7 +120,7 @@ class Operation:
         self._buffers.clear()
 
 
-class _Weighted(Operation):
+class Weighted(Operation):
     """What dense and convolution share: weights, bias, fused ReLU."""
 
     activation: Activation
@@ -92,6 +128,7 @@ class _Weighted(Operation):
     _y: Array
 
     def initialize(self, rng: NDArray[np.uint32]) -> None:
+        """Draw the weights; biases are 0."""
         shapes = self.parameter_shapes()
         shape = shapes["w"]
         fan_in, fan_out = self._fans()
@@ -110,6 +147,14 @@ class _Weighted(Operation):
         taps = math.prod(shape[1:-1])
         return taps * shape[-1], taps * shape[0]
 
+    def _weights(self) -> tuple[Array, Array]:
+        """Weights and bias as the forward pass takes them, rounded to half if that is in half precision."""
+        w, bias = self.parameters["w"], self.parameters["bias"]
+        if not self.mode.half_forward:
+            return w, bias
+        halves = self._buffer("w", len(w), w.shape[1:]), self._buffer("bias", len(bias), ())
+        return products.round_f16(w, out=halves[0]), products.round_f16(bias, out=halves[1])
+
     def _activate(self, x: Array, y: Array) -> Array:
         self._x, self._y = x, y
         if self.activation in LIMITS:
@@ -122,7 +167,7 @@ class _Weighted(Operation):
         return dy
 
 
-class _Dense(_Weighted):
+class _Dense(Weighted):
     """Dense layer with fused ReLU."""
 
     def __init__(self, name: str, layer: layers.Dense, x_shape: Shape) -> None:
@@ -138,13 +183,15 @@ class _Dense(_Weighted):
         return {"w": (*self.y_shape, *self.x_shape), "bias": self.y_shape}
 
     def forward(self, x: Array) -> Array:
-        y = kernels.dense_f32(x, self.parameters["w"], self.parameters["bias"], out=self._buffer("y", len(x), self.y_shape))
-        return self._activate(x, y)
+        y = self._buffer("y", len(x), self.y_shape)
+        kernel = products.dense_f16 if self.mode.half_forward else products.dense_f32
+        return self._activate(x, kernel(x, *self._weights(), out=y, threads=self.mode.threads))
 
     def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
         dx = self._buffer("dx", len(dy), self.x_shape) if needs_dx else None
-        w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
-        kernels.dense_f32_backward(self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
+        dw, dbias = self.gradients["w"], self.gradients["bias"]
+        kernel = products.dense_f16_backward if self.mode.half_backward else products.dense_f32_backward
+        kernel(self._x, self._weights()[0], self._deactivate(dy), dw, dbias, dx=dx, threads=self.mode.threads)
         return dx
 
 
@@ -173,31 +220,66 @@ def _window(name: str, layer: layers.Conv2D | layers.DepthwiseConv2D | layers.Po
     return window
 
 
-class _Conv2D(_Weighted):
-    """Convolution with fused ReLU."""
+class _Conv2D(Weighted):
+    """Convolution with fused ReLU, and with the max pool after it if :func:`fuse` has found one."""
+
+    _winner: NDArray[np.uint8]
 
     def __init__(self, name: str, layer: layers.Conv2D, x_shape: Shape) -> None:
         super().__init__(name, layer, x_shape)
         self.window = _window(name, layer, x_shape)
         self.activation = cast("Activation", layer.activation)
         self.y_shape = (self.window.out_h, self.window.out_w, layer.filters)
+        #: Height and width of the pool that belongs to this operation, except in half precision.
+        self.pool: Pair | None = None
 
     def parameter_shapes(self) -> dict[str, Shape]:
         return {"w": (self.y_shape[2], self.window.kernel_h, self.window.kernel_w, self.x_shape[2]), "bias": self.y_shape[2:]}
 
+    @property
+    def pools(self) -> bool:
+        """Whether the output is that of the pool."""
+        return self.pool is not None and not self.mode.half_forward
+
+    def _pooled(self, x: Array) -> Array:
+        assert self.pool is not None
+        shape = (self.y_shape[0] // self.pool[0], self.y_shape[1] // self.pool[1], self.y_shape[2])
+        self._x = x
+        self._y, self._winner = products.conv2d_max_pool2d_f32(
+            self.window,
+            self.pool,
+            x,
+            *self._weights(),
+            limit=LIMITS[self.activation],
+            out=self._buffer("pooled", len(x), shape),
+            winner=self._buffer("winner", len(x), shape, np.uint8),
+            threads=self.mode.threads,
+        )
+        return self._y
+
     def forward(self, x: Array) -> Array:
-        w, bias = self.parameters["w"], self.parameters["bias"]
-        y = kernels.conv2d_f32(self.window, x, w, bias, out=self._buffer("y", len(x), self.y_shape))
-        return self._activate(x, y)
+        if self.pools:
+            return self._pooled(x)
+        y = self._buffer("y", len(x), self.y_shape)
+        kernel = products.conv2d_f16 if self.mode.half_forward else products.conv2d_f32
+        return self._activate(x, kernel(self.window, x, *self._weights(), out=y, threads=self.mode.threads))
 
     def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
         dx = self._buffer("dx", len(dy), self.x_shape) if needs_dx else None
-        w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
-        kernels.conv2d_f32_backward(self.window, self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
+        w, dw, dbias = self._weights()[0], self.gradients["w"], self.gradients["bias"]
+        if self.pools:
+            assert self.pool is not None
+            limit, threads = LIMITS[self.activation], self.mode.threads
+            products.conv2d_max_pool2d_f32_backward(
+                self.window, self.pool, self._x, w, self._y, self._winner, dy, dw, dbias, limit=limit, dx=dx, threads=threads
+            )
+            return dx
+        kernel = products.conv2d_f16_backward if self.mode.half_backward else products.conv2d_f32_backward
+        kernel(self.window, self._x, w, self._deactivate(dy), dw, dbias, dx=dx, threads=self.mode.threads)
         return dx
 
 
-class _DepthwiseConv2D(_Weighted):
+class _DepthwiseConv2D(Weighted):
     """Depthwise convolution with fused ReLU."""
 
     def __init__(self, name: str, layer: layers.DepthwiseConv2D, x_shape: Shape) -> None:
@@ -217,14 +299,15 @@ class _DepthwiseConv2D(_Weighted):
         return taps, taps * cast("layers.DepthwiseConv2D", self.layer).multiplier
 
     def forward(self, x: Array) -> Array:
-        w, bias = self.parameters["w"], self.parameters["bias"]
-        y = more.depthwise_conv2d_f32(self.window, x, w, bias, out=self._buffer("y", len(x), self.y_shape))
+        kernel = products.depthwise_conv2d_f16 if self.mode.half_forward else products.depthwise_conv2d_f32
+        y = kernel(self.window, x, *self._weights(), out=self._buffer("y", len(x), self.y_shape))
         return self._activate(x, y)
 
     def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
         dx = self._buffer("dx", len(dy), self.x_shape) if needs_dx else None
-        w, dw, dbias = self.parameters["w"], self.gradients["w"], self.gradients["bias"]
-        more.depthwise_conv2d_f32_backward(self.window, self._x, w, self._deactivate(dy), dw, dbias, dx=dx)
+        dw, dbias = self.gradients["w"], self.gradients["bias"]
+        kernel = products.depthwise_conv2d_f16_backward if self.mode.half_backward else products.depthwise_conv2d_f32_backward
+        kernel(self.window, self._x, self._weights()[0], self._deactivate(dy), dw, dbias, dx=dx)
         return dx
 
 
@@ -325,8 +408,12 @@ class _MaxPool2D(_Pool2D):
     """Max pool; remembers where the maxima were."""
 
     _index: NDArray[np.uint32]
+    #: The convolution that pools for this operation.
+    before: _Conv2D | None = None
 
     def forward(self, x: Array) -> Array:
+        if self.before is not None and self.before.pools:
+            return x
         y, index = self._buffer("y", len(x), self.y_shape), self._buffer("index", len(x), self.y_shape, np.uint32)
         y, self._index = kernels.max_pool2d_f32(self.window, x, out=y, index=index)
         return y
@@ -334,6 +421,8 @@ class _MaxPool2D(_Pool2D):
     def backward(self, dy: Array, *, needs_dx: bool) -> Array | None:
         if not needs_dx:
             return None
+        if self.before is not None and self.before.pools:
+            return dy
         return kernels.max_pool2d_f32_backward(self.window, self._index, dy, dx=self._buffer("dx", len(dy), self.x_shape))
 
 
@@ -445,4 +534,17 @@ def build(input_shape: Shape, chain: tuple[layers.Layer, ...], names: tuple[str,
         operation: Operation = OPERATIONS[type(layer)](names[i] if names else automatic, layer, shape)
         operations.append(operation)
         shape = operation.y_shape
+    for before, after in itertools.pairwise(operations):
+        fuse(before, after)
     return operations
+
+
+def fuse(before: Operation, after: Operation) -> None:
+    """Let a convolution with ReLU do the max pool after it, if that has no overlap and no padding."""
+    if not isinstance(before, _Conv2D) or not isinstance(after, _MaxPool2D) or before.activation not in LIMITS:
+        return
+    pool = after.window
+    size = pool.kernel_h, pool.kernel_w
+    if size == (pool.stride_h, pool.stride_w) and (pool.pad_top, pool.pad_left) == (0, 0) and math.prod(size) <= 256:
+        covered = pool.out_h * size[0] <= pool.in_h and pool.out_w * size[1] <= pool.in_w  # "same" may reach beyond
+        before.pool, after.before = (size, before) if covered else (None, None)

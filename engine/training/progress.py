@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 import sys
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.training.metrics import Tally
 
 
 class Progress:
@@ -49,8 +52,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, epoch: int, figures: dict[str, float | None]) -> None:
-        """Show one more batch done, in `epoch` (from 1), and the running figures that are not None."""
+    def advance(self, epoch: int, tally: Tally) -> None:
+        """Show one more batch done, in `epoch` (from 1), and the figures so far."""
         if self._bar is not None:
+            figures = vars(tally.metrics())
             text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if value is not None)
             self._bar.update(self._task, advance=1, epoch=epoch, figures=text)

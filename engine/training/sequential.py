@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import _arguments as check
-from engine import kernels_f32, kernels_loss_f32, network
-from engine.training import conversion, fitting
+from engine import kernels_f32, network
+from engine.training import conversion, fitting, stepping
 from engine.training.callbacks import Callback
-from engine.training.fitting import History, Metrics
+from engine.training.fitting import History
 from engine.training.layers import Layer
 from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy, check_finite
-from engine.training.operations import OPERATIONS, Operation, build
+from engine.training.metrics import Metrics
+from engine.training.operations import OPERATIONS, Mode, Operation, build, mode_of
 from engine.training.optimizers import Adam, Optimizer
 
 Array = NDArray[np.float32]
@@ -83,7 +84,9 @@ class Sequential:
         #: The last fit's optimizer, and its state by parameter and slot.
         self.optimizer: Optimizer | None = None
         self.optimizer_state: dict[str, dict[str, Array]] = {}
-        self._batch: Array = np.empty((0, *self.input_shape), np.float32)
+        #: Factor of the gradients in precision "fp16/fp16", and updates since it last changed.
+        self.loss_scale = stepping.FIRST_SCALE
+        self.scaled_steps = 0
 
     @classmethod
     def _restore(
@@ -131,6 +134,8 @@ class Sequential:
         callbacks: Sequence[Callback] = (),
         sample_weight: Array | None = None,
         class_weight: Mapping[int, float] | None = None,
+        threads: int = 1,
+        precision: str = "fp32/fp32",
     ) -> History:
         """Train.
 
@@ -159,6 +164,14 @@ class Sequential:
             Factors, at least 0, of each sample's loss and gradient.
         class_weight : mapping of label to float, optional
             The same for the samples of a label; 1 for labels that are not in it.
+        threads : int
+            Threads that share a batch, in [1, 1024]; no bit depends on it.
+        precision : "fp32/fp32", "fp16/fp32" or "fp16/fp16"
+            Of the forward and the backward pass. In fp16 every stored value is rounded to IEEE half, and so is every product
+            and every partial sum of dense layers and convolutions; other layers and the loss compute in float and round what
+            they store. In "fp16/fp32" weights are rounded for the forward pass and kept in float. In "fp16/fp16" weights,
+            gradients and the optimizer's state are halves too, and the gradient of the loss is scaled: by `loss_scale`, which
+            halves (skipping the update) when a gradient overflows, and doubles after 1000 updates without.
 
         Returns
         -------
@@ -170,7 +183,8 @@ class Sequential:
         TypeError, ValueError
             Before any work, if an argument is not as described.
         engine.errors.DivergedError
-            If loss or weights become NaN or infinite; names epoch, batch and layer.
+            If loss or weights become NaN or infinite; names epoch, batch and layer. The network is left as it was after the
+            last finished epoch.
         """
         chosen = self._loss("fit", y, loss)
         used = Adam() if optimizer is None else optimizer
@@ -188,24 +202,40 @@ class Sequential:
             progress=progress,
             callbacks=self._check_callbacks(callbacks),
             weights=self._check_weights(y, sample_weight, class_weight),
+            mode=mode_of("fit", threads, precision),
         )
         self._adopt(used)
         return fitting.run(self, job)
 
-    def evaluate(self, x: Array, y: NDArray[Any], *, loss: Loss | None = None, batch_size: int = 128) -> Metrics:
-        """Measure mean loss and accuracy on `x` and `y`, which are as in :meth:`fit`."""
+    def evaluate(
+        self,
+        x: Array,
+        y: NDArray[Any],
+        *,
+        loss: Loss | None = None,
+        batch_size: int = 128,
+        threads: int = 1,
+        precision: str = "fp32/fp32",
+    ) -> Metrics:
+        """Measure mean loss and accuracy; arguments are as in :meth:`fit`."""
+        mode = mode_of("evaluate", threads, precision)
         chosen = self._loss("evaluate", y, loss)
         samples = self._check_x("evaluate", "x", x)
         targets = chosen.check_targets("evaluate", y, len(x), self.output_shape)
-        return self._measure(samples, targets, chosen, check.integer("evaluate", "batch_size", batch_size, 1, 2**31 - 1))
+        size = check.integer("evaluate", "batch_size", batch_size, 1, 2**31 - 1)
+        return stepping.measure(self, samples, targets, chosen, batch_size=size, mode=mode)
 
-    def predict(self, x: Array, *, batch_size: int = 128) -> Array:
-        """Compute the last layer's output: float32[n, *input_shape] -> float32[n, *output_shape]."""
+    def predict(self, x: Array, *, batch_size: int = 128, threads: int = 1, precision: str = "fp32/fp32") -> Array:
+        """Compute the last layer's output: float32[n, *input_shape] -> float32[n, *output_shape].
+
+        `threads` and `precision`, of which the forward half counts, are as in :meth:`fit`.
+        """
+        self._set_mode(mode_of("predict", threads, precision))
         samples = self._check_x("predict", "x", x)
         size = check.integer("predict", "batch_size", batch_size, 1, 2**31 - 1)
         result = np.empty((len(samples), *self.output_shape), np.float32)
         for start in range(0, len(samples), size):
-            result[start : start + size] = self._forward(np.ascontiguousarray(samples[start : start + size]))
+            result[start : start + size] = stepping.forward(self, np.ascontiguousarray(samples[start : start + size]))
         return result
 
     def network(self) -> network.Network:
@@ -295,63 +325,14 @@ class Sequential:
             for name, array in self.parameters.items()
         }
 
-    def _forward(self, x: Array, loss: Loss | None = None) -> Array:
-        """Run all layers; with `loss`, without what that absorbs."""
-        for operation in self._chain(loss):
-            x = operation.forward(x)
-        return x
+    def _set_mode(self, mode: Mode) -> None:
+        for operation in self.operations:
+            operation.mode = mode
 
     def _chain(self, loss: Loss | None) -> list[Operation]:
+        """Return the operations; with `loss`, without what that absorbs."""
         absorbed = None if loss is None else loss.absorbs
         return self.operations[:-1] if absorbed and isinstance(self.layers[-1], absorbed) else self.operations
-
-    def _gather(self, x: Array, index: NDArray[np.uint32]) -> Array:
-        if len(self._batch) < len(index):
-            self._batch = np.empty((len(index), *self.input_shape), np.float32)
-        batch = self._batch[: len(index)]
-        np.take(x, index, axis=0, out=batch, mode="clip")
-        return batch
-
-    def _train_batch(
-        self, x: Array, y: NDArray[Any], loss: Loss, optimizer: Optimizer, weights: Array | None
-    ) -> tuple[NDArray[np.float32], int | None]:
-        """One update; returns each sample's loss and the number of right answers, both from before the update."""
-        chain = self._chain(loss)
-        output = x
-        for operation in chain:
-            output = operation.forward_training(output)
-        gradient: Array | None
-        gradient = start = np.empty_like(output)
-        losses = loss.compute(output, y, gradient)
-        if weights is not None:
-            kernels_loss_f32.scale_rows_f32(weights, losses[:, None])
-            kernels_loss_f32.scale_rows_f32(weights, start.reshape(len(x), -1))
-        correct = loss.correct(output, y)
-        if not np.isfinite(losses).all():
-            return losses, correct
-        first = next((i for i, operation in enumerate(chain) if operation.parameters), len(chain))
-        for i in range(len(chain) - 1, first - 1, -1):
-            for array in chain[i].gradients.values():
-                array.fill(0)
-            assert gradient is not None
-            gradient = chain[i].backward(gradient, needs_dx=i > first)
-        self._update(optimizer)
-        return losses, correct
-
-    def _update(self, optimizer: Optimizer) -> None:
-        self.steps += 1
-        gradients = self.gradients
-        optimizer.clip(gradients.values())
-        for name, w in self.parameters.items():
-            optimizer.apply(self.steps, gradients[name], w, self.optimizer_state[name])
-
-    def _measure(self, x: Array, y: NDArray[Any], loss: Loss, batch_size: int) -> Metrics:
-        tally = fitting.Tally()
-        for start in range(0, len(x), batch_size):
-            part = slice(start, start + batch_size)
-            output = self._forward(np.ascontiguousarray(x[part]), loss)
-            tally.add(loss.compute(output, y[part], None), loss.correct(output, y[part]))
-        return tally.metrics()
 
 
 def from_network(source: network.Network, *, seed: int = 0) -> Sequential:

@@ -47,6 +47,7 @@ def save(net: Sequential, path: Path) -> None:
         "seed": net.seed,
         "epochs": net.epochs,
         "steps": net.steps,
+        "loss_scale": [net.loss_scale, net.scaled_steps],
         "layers": [_fields(layer) for layer in net.layers],
         "names": [operation.name for operation in net.operations],
         "optimizer": None if net.optimizer is None else _fields(net.optimizer),
@@ -107,6 +108,8 @@ def _restore(arrays: dict[str, NDArray[Any]]) -> Sequential:
     for name, array in net.statistics.items():
         array[:] = _take(arrays, f"statistic/{name}", array.shape)
     net.epochs, net.steps = int(header["epochs"]), int(header["steps"])
+    scale, steps = header.get("loss_scale", (net.loss_scale, net.scaled_steps))
+    net.loss_scale, net.scaled_steps = float(scale), int(steps)
     if header["optimizer"] is not None:
         net.optimizer = _make(header["optimizer"], OPTIMIZERS)
         net.optimizer_state = {

@@ -25,6 +25,7 @@ from engine.training import (
     Sequential,
     Softmax,
     SoftmaxCrossEntropy,
+    stepping,
 )
 from engine.training.fitting import sample_order
 
@@ -226,15 +227,15 @@ def test_from_network_lists_all_that_is_not_supported():
 def test_ctrl_c_returns_the_history_so_far(monkeypatch):
     x, y = stripes()
     net = small_cnn()
-    original, calls = net._train_batch, []
+    original, calls = stepping.train_batch, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(1)
         if len(calls) == 40:
             signal.raise_signal(signal.SIGINT)
-        return original(*arguments)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(net, "_train_batch", interrupted)
+    monkeypatch.setattr(stepping, "train_batch", interrupted)
     history = net.fit(x, y, epochs=1000, batch_size=16)  # 15 batches an epoch
     assert history.interrupted
     assert len(history.loss) == 2
@@ -250,10 +251,10 @@ def test_a_foreign_interrupt_handler_still_ends_the_fit_with_a_history(monkeypat
     x, y = stripes()
     net = small_cnn()
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(net, "_train_batch", interrupt)
+    monkeypatch.setattr(stepping, "train_batch", interrupt)
     history = net.fit(x, y)
     assert history.interrupted
     assert history.loss == []

@@ -7,6 +7,8 @@
  * OVERWRITE dx. Where dx may be null, the gradient of the input is not computed: the first layer needs none.
  * Sums run in the order of their index, each product rounded before it is added: no vector width and no blocking changes
  * a bit, and neither does the contents of scratch. Compile with -ffp-contract=off.
+ * Convolutions sum dw and dbias over the batch in groups of ENG_GROUP_F32 samples: the first group adds to what is there,
+ * every other one is summed from 0 and then added, in order. So threads can share groups and give the same bits.
  * NaN and infinity go through every kernel, so that a diverged network shows in the loss.
  * Nothing overlaps unless a kernel says that it works in place. */
 #ifndef ENG_TRAIN_F32_H
@@ -18,6 +20,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define ENG_GROUP_F32 16
 
 /* Sizes and distances in elements, all at least 1. */
 typedef struct {
@@ -77,7 +81,8 @@ size_t eng_conv2d_f32_scratch(const eng_conv2d_f32_params *p);
 
 /* dw[n][..] += sum over positions of dy[..][n] * patch, dbias[n] += sum over positions of dy[..][n],
  * dx[pixel] = sum over the taps that read it of dy * w. dx may be null.
- *   scratch: eng_conv2d_f32_backward_scratch bytes: two rows of patches.  Cost: twice the forward pass, once without dx. */
+ *   scratch: eng_conv2d_f32_backward_scratch bytes: two rows of patches, and the gradients of a group if there are more than
+ *   one.  Cost: twice the forward pass, once without dx. */
 void eng_conv2d_f32_backward(const eng_conv2d_f32_params *p, const float *x, const float *w, const float *dy, float *dw,
                              float *dbias, float *dx, float *scratch);
 size_t eng_conv2d_f32_backward_scratch(const eng_conv2d_f32_params *p);
@@ -95,6 +100,34 @@ void eng_max_pool2d_f32(const eng_pool2d_f32_params *p, const float *x, float *y
 
 /* dx[pixel] = sum of the dy whose maximum it was. index as the forward pass left it. */
 void eng_max_pool2d_f32_backward(const eng_pool2d_f32_params *p, const uint32_t *index, const float *dy, float *dx);
+
+/* Convolution, ReLU and a max pool without overlap in one: window is the convolution's, its positions are pooled in windows
+ * of pool_h x pool_w, and what does not fill a window is left out. The same domain as eng_conv2d_f32. */
+typedef struct {
+    size_t batch;
+    eng_window window;
+    uint16_t in_c, out_c;
+    uint16_t pool_h, pool_w; /* at most window.out_h, window.out_w; pool_h * pool_w <= 256 */
+    float limit;             /* > 0: of ReLU, as in eng_relu_f32; 6 is ReLU6, infinity is ReLU */
+} eng_conv2d_max_pool2d_f32_params;
+
+/* y[b][R][Q][n] = relu(max of the window's sums);  winner, of y's shape, is the position (row * pool_w + column) of the
+ * maximum: the first of equals, and the first NaN if there is one. x, w, bias as in eng_conv2d_f32; y [batch][out_h /
+ * pool_h][out_w / pool_w][out_c] scratch: eng_conv2d_max_pool2d_f32_scratch bytes: w transposed, a sum per channel and, if
+ * padded, one image. The same y as the three layers one after the other. Cost: the convolution's, nothing is stored between. */
+void eng_conv2d_max_pool2d_f32(const eng_conv2d_max_pool2d_f32_params *p, const float *x, const float *w, const float *bias,
+                               float *y, uint8_t *winner, float *scratch);
+size_t eng_conv2d_max_pool2d_f32_scratch(const eng_conv2d_max_pool2d_f32_params *p);
+
+/* With g = dy where 0 < y < limit, else 0:  dw[n][..] += sum over pooled positions of g[n] * the winner's patch, dbias += sum
+ * g, dx[pixel] = sum over the winners that read it of g * w. dx may be null. y and winner as the forward pass left them.
+ * Products with g = 0 are added too, so that NaN and infinity in x show.
+ *   scratch: eng_conv2d_max_pool2d_f32_backward_scratch bytes.
+ * Cost: per pooled output kernel_h*kernel_w*in_c multiply-adds, twice that with dx. */
+void eng_conv2d_max_pool2d_f32_backward(const eng_conv2d_max_pool2d_f32_params *p, const float *x, const float *w,
+                                        const float *y, const uint8_t *winner, const float *dy, float *dw, float *dbias,
+                                        float *dx, float *scratch);
+size_t eng_conv2d_max_pool2d_f32_backward_scratch(const eng_conv2d_max_pool2d_f32_params *p);
 
 /* Average pool:  y[b][r][q][c] = sum / count of the taps inside the image. */
 void eng_average_pool2d_f32(const eng_pool2d_f32_params *p, const float *x, float *y);
