@@ -41,7 +41,14 @@ def number(function: str, name: str, value: object, lo: float, hi: float, *, ope
 
 
 def _fits(shape: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(want) and all(b == a or (b is None and a > 0) for a, b in zip(shape, want, strict=True))
+    if shape == want:
+        return True
+    if len(shape) != len(want):
+        return False
+    for size, wanted in zip(shape, want, strict=True):  # a loop: this runs dozens of times in each step of a training
+        if size != wanted and (wanted is not None or size < 1):
+            return False
+    return True
 
 
 def _spell(shape: tuple[int | None, ...]) -> str:

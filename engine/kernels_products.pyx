@@ -98,7 +98,7 @@ cdef const eng_train_kernels *_chosen = NULL
 cdef const eng_train_kernels *_kernels() except NULL:
     """The kernels of :func:`engine.isa`, looked up at the first use."""
     global _chosen
-    cdef eng_isa i
+    cdef int i
     if _chosen is NULL:
         name = isa().encode()
         for i in range(ENG_ISA_COUNT):

@@ -107,6 +107,8 @@ size_t pooled_size(const eng_conv2d_max_pool2d_f32_params &p)
 
 // Columns that a range of them is cut at: whole vectors.
 constexpr size_t COLUMNS = 32;
+// Rows that a range of samples is cut at: those of the largest tile.
+constexpr size_t ROWS = 8;
 
 } // namespace
 
@@ -114,7 +116,7 @@ bool engine_dense(const engine_team *team, const eng_dense_f32_params *p, const 
                   float *y)
 {
     return with_memory([&] {
-        share_ranges(team, p->batch, 8, [&](size_t first, size_t count) {
+        share_ranges(team, p->batch, ROWS, [&](size_t first, size_t count) {
             // A batch of a few rows takes another way in the kernel, with the same bits.
             const eng_dense_f32_params part = {count, p->in, p->out};
             float *const scratch = scratch_of(eng_dense_f32_scratch(&part));
@@ -136,10 +138,14 @@ bool engine_dense_backward(const engine_team *team, const eng_dense_f32_params *
         if (dx == nullptr) {
             return;
         }
-        share_ranges(team, p->batch, 8, [&](size_t first, size_t count) {
-            const eng_matmul_f32_params product = {count, p->in, p->out, p->out, 1, p->in, p->in};
-            std::memset(dx + first * p->in, 0, count * p->in * sizeof *dx);
-            team->products->matmul(&product, dy + first * p->out, w, dx + first * p->in);
+        // Few rows at a time: what was set to 0 is still near when the product adds to it.
+        share_ranges(team, p->batch, ROWS, [&](size_t first, size_t count) {
+            for (size_t end = first + count; first < end; first += ROWS) {
+                const size_t rows = std::min(ROWS, end - first);
+                const eng_matmul_f32_params product = {rows, p->in, p->out, p->out, 1, p->in, p->in};
+                std::memset(dx + first * p->in, 0, rows * p->in * sizeof *dx);
+                team->products->matmul(&product, dy + first * p->out, w, dx + first * p->in);
+            }
         });
     });
 }
