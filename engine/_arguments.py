@@ -43,12 +43,8 @@ def number(function: str, name: str, value: object, lo: float, hi: float, *, ope
 def _fits(shape: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
     if shape == want:
         return True
-    if len(shape) != len(want):
-        return False
-    for size, wanted in zip(shape, want, strict=True):  # a loop: this runs dozens of times in each step of a training
-        if size != wanted and (wanted is not None or size < 1):
-            return False
-    return True
+    pairs = zip(shape, want, strict=False)
+    return len(shape) == len(want) and all(size == wanted or (wanted is None and size > 0) for size, wanted in pairs)
 
 
 def _spell(shape: tuple[int | None, ...]) -> str:

@@ -208,7 +208,7 @@ def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, ba
             raise DivergedError(_diagnosis(net, x, f"epoch {epoch}, batch {batch}"))
         for callback in job.callbacks:
             callback.on_batch_end(net, batch, mean)
-        bar.advance(epoch, tally)
+        bar.advance(epoch, vars(tally.metrics()))
     if not all(np.isfinite(w).all() for w in net.parameters.values()):
         raise DivergedError(_diagnosis(net, x, f"end of epoch {epoch}"))
     net.epochs += 1

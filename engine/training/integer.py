@@ -22,10 +22,11 @@ from engine.model import Model
 from engine.program import QuantizeParams, Rescale
 from engine.rescale import fixed_point
 from engine.training import integer_build, integer_graph
-from engine.training.fitting import History, Interruption, Metrics, sample_order
+from engine.training.fitting import History, Interruption, sample_order
 from engine.training.integer_layers import Constants, Flow, Operation, Quantization, Weighted
 from engine.training.layers import Layer
 from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy
+from engine.training.metrics import Metrics
 from engine.training.progress import Progress
 from engine.training.schedules import Schedule
 

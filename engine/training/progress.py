@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from engine.training.metrics import Tally
+from typing import Any
 
 
 class Progress:
@@ -52,9 +49,8 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, epoch: int, tally: Tally) -> None:
-        """Show one more batch done, in `epoch` (from 1), and the figures so far."""
+    def advance(self, epoch: int, figures: dict[str, float | None]) -> None:
+        """Show one more batch done, in `epoch` (from 1), and the running figures that are not None."""
         if self._bar is not None:
-            figures = vars(tally.metrics())
             text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if value is not None)
             self._bar.update(self._task, advance=1, epoch=epoch, figures=text)

@@ -18,6 +18,7 @@ def declared(header):
 
 TRAINING = (
     declared("train_f32.h")
+    | declared("train_f16.h")
     | declared("train_int.h")
     | declared("update_f32.h")
     | declared("layer_f32.h")
