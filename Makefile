@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= $(shell nproc)
 PY     := $(VENV)/bin/python
-EXTRAS := tensorflow,device,report,dev
+EXTRAS := tensorflow,device,report,dev,bench
 
 CORE_SOURCES := $(wildcard csrc/src/*.c csrc/x86/*.c csrc/x86/*.h csrc/include/eng.h csrc/include/eng/*.h)
 NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.pxi engine/*.cpp engine/*.hpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
@@ -70,6 +70,7 @@ format: $(VENV)/.installed ## rewrite sources in the project's format
 
 bench: build ## speed on this machine, to bench/results
 	$(PY) -m pytest bench --benchmark-only
+	$(PY) bench/chart.py
 
 firmware: build ## the firmware with the demo's model, for the ATmega4809
 	$(MAKE) --no-print-directory -C firmware PY=$(abspath $(PY))

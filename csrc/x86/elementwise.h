@@ -22,7 +22,7 @@ typedef struct {
  *   add, sub  u = x * m + x2 * m2 + c
  *   mul       p = (x - zero) * (x2 - zero2),  u = p * m + floor(p * m2 / 2^15) + c
  * modulo 2^32. y = clamp(floor(u / 2^shift), lo, hi) unless (u & doubtful) == 0: there u is so near to where y changes that the
- * portable kernel computes the element. See eng_x86_pair_plan for the bound.
+ * group is computed by the portable kernel's own steps. See eng_x86_pair_plan for the bound.
  * x or x2 is repeated if it is shorter than the result; scratch keeps `room` codes of each, then. */
 typedef struct {
     uint32_t m, m2, c, doubtful;

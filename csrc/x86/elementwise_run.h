@@ -13,6 +13,24 @@
 #define ENG_INLINE static inline __attribute__((always_inline))
 #define GROUP      ENG_X86_GROUP
 
+/* eng_rescale_double in 64 bits. */
+ENG_INLINE int32_t rescaled(int32_t acc, const eng_rescale *r)
+{
+    const int64_t product = (int64_t)(int32_t)((uint32_t)acc << r->left) * r->mult;
+    const int64_t high = (product + (INT64_C(1) << 30)) >> 31;
+    const int64_t half = r->right == 0 ? 0 : INT64_C(1) << (r->right - 1);
+    return (int32_t)((high + half - (high < 0 && r->right != 0)) >> r->right); /* ties of negative numbers go down */
+}
+
+/* The zero point added, and clamped: |v| beyond 512 is beyond the range of codes. */
+ENG_INLINE int8_t written(int32_t v, const eng_output_s8 *y)
+{
+    const int32_t near = v > 512 ? 512 : v < -512 ? -512 : v;
+    const int32_t code = near + y->zero;
+    const int32_t raised = code < y->lo ? y->lo : code;
+    return (int8_t)(raised > y->hi ? y->hi : raised);
+}
+
 /* An operand, group by group. */
 typedef struct {
     const int8_t *codes;
@@ -90,39 +108,23 @@ ENG_INLINE uint32_t compute_group(const pair_of_kernel *kernel, bool product, co
     return least;
 }
 
-/* The portable kernel on `count` pairs. */
-static void run_exactly(const eng_layer *l, uint32_t count, const int8_t *x, const int8_t *x2, int8_t *y)
+/* A group by the portable kernel's own steps: for those with doubtful elements. Ratios like 1/2 have many. */
+static void add_exactly(const eng_layer *l, const int8_t *x, const int8_t *x2, int8_t *y)
 {
-    const eng_broadcast same = {count, 1};
-    if (l->op == ENG_OP_MUL_S8) {
-        eng_mul_s8_params p = *(const eng_mul_s8_params *)l->params;
-        p.count = count;
-        p.x = p.x2 = same;
-        eng_mul_s8(&p, x, x2, y);
-        return;
+    const eng_add_s8_params p = *(const eng_add_s8_params *)l->params;
+    const int32_t sign = l->op == ENG_OP_SUB_S8 ? -1 : 1;
+    for (uint32_t i = 0; i < GROUP; ++i) {
+        const int32_t a = (x[i] - p.zero_x) * (INT32_C(1) << ENG_ADD_SHIFT);
+        const int32_t b = (x2[i] - p.zero_x2) * sign * (INT32_C(1) << ENG_ADD_SHIFT);
+        y[i] = written(rescaled(rescaled(a, &p.rescale_x) + rescaled(b, &p.rescale_x2), &p.rescale_y), &p.y);
     }
-    eng_add_s8_params p = *(const eng_add_s8_params *)l->params;
-    p.count = count;
-    p.x = p.x2 = same;
-    (l->op == ENG_OP_SUB_S8 ? eng_sub_s8 : eng_add_s8)(&p, x, x2, y);
 }
 
-/* Computes the doubtful ones of a group again. */
-static void settle_group(const eng_layer *l, const pair_of_kernel *k, const int8_t *x, const int8_t *x2, int8_t *y)
+static void mul_exactly(const eng_layer *l, const int8_t *x, const int8_t *x2, int8_t *y)
 {
-    int8_t a[GROUP], b[GROUP];
-    uint8_t where[GROUP];
-    uint32_t count = 0;
+    const eng_mul_s8_params p = *(const eng_mul_s8_params *)l->params;
     for (uint32_t i = 0; i < GROUP; ++i) {
-        const uint32_t u = rough(k, l->op == ENG_OP_MUL_S8, x[i], x2[i]);
-        where[count] = (uint8_t)i;
-        a[count] = x[i];
-        b[count] = x2[i];
-        count += (u & k->pair.doubtful) == 0;
-    }
-    run_exactly(l, count, a, b, a);
-    for (uint32_t i = 0; i < count; ++i) {
-        y[where[i]] = a[i];
+        y[i] = written(rescaled((x[i] - p.zero_x) * (x2[i] - p.zero_x2), &p.rescale), &p.y);
     }
 }
 
@@ -138,7 +140,7 @@ ENG_INLINE void run_pairs(const eng_layer *l, const pair_of_kernel *k, bool prod
             x2i = memcpy(b, x2i, n);
         }
         if (compute_group(k, product, xi, x2i, codes) == 0) {
-            settle_group(l, k, xi, x2i, codes);
+            (product ? mul_exactly : add_exactly)(l, xi, x2i, codes);
         }
         if (n == GROUP) {
             memcpy(y + i, codes, GROUP);
@@ -363,15 +365,6 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
     }
 }
 
-/* eng_rescale_double in 64 bits. */
-ENG_INLINE int32_t rescaled(int32_t acc, const eng_rescale *r)
-{
-    const int64_t product = (int64_t)(int32_t)((uint32_t)acc << r->left) * r->mult;
-    const int64_t high = (product + (INT64_C(1) << 30)) >> 31;
-    const int64_t half = r->right == 0 ? 0 : INT64_C(1) << (r->right - 1);
-    return (int32_t)((high + half - (high < 0 && r->right != 0)) >> r->right); /* ties of negative numbers go down */
-}
-
 /* sums[i + k * channels], k < groups, added to sums[i]. */
 static void fold_groups(int32_t *sums, uint32_t channels, uint32_t groups)
 {
@@ -388,11 +381,7 @@ static void write_means(const eng_mean_s8_params *p, const int32_t *sums, int8_t
     const eng_mean_s8_params q = *p; /* which y does not alias */
     const int32_t zeros = (int32_t)q.pixels * q.zero_x;
     for (uint32_t c = 0; c < q.channels; ++c) {
-        const int32_t mean = rescaled(sums[c] - zeros, &q.rescale);
-        const int32_t near = mean > 512 ? 512 : mean < -512 ? -512 : mean;
-        const int32_t code = near + q.y.zero;
-        const int32_t raised = code < q.y.lo ? q.y.lo : code;
-        y[c] = (int8_t)(raised > q.y.hi ? q.y.hi : raised);
+        y[c] = written(rescaled(sums[c] - zeros, &q.rescale), &q.y);
     }
 }
 

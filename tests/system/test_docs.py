@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chart
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -57,3 +58,10 @@ def test_the_readme_quotes_the_results_as_they_were_measured() -> None:
     claims = [chip["mean_ms"], chip["slowest_image_ms"], chip["hard_inputs_ms"]]
     for claim in [*(f"{ms:.1f} ms" for ms in claims), f"{chip['arena'] + chip['stack']:,} bytes"]:
         assert claim in readme.replace("\n", " "), f"README.md does not say {claim!r} of 784-32-10"
+
+
+def test_the_page_on_inference_shows_the_results_as_they_were_measured() -> None:
+    found = chart.load()
+    wanted = {chart.PAGE: chart.page(chart.PAGE.read_text(), found), chart.PICTURE: chart.picture(found["results"])}
+    for path, want in wanted.items():
+        assert path.read_text() == want, f"docs/{path.name} differs from bench/results/inference.json: run bench/chart.py"
