@@ -113,8 +113,14 @@ class Lowering:
                 self._owner[layer.outputs[0]] = self.owner(layer.inputs[0])
 
     def owner(self, tensor: int) -> int:
-        """Tensor whose bytes this one names; itself unless it is made by a reshape."""
-        return self._owner.get(tensor, tensor)
+        """Tensor whose bytes this one names; itself unless it is made by a reshape, or by what changes no code."""
+        while tensor in self._owner:
+            tensor = self._owner[tensor]
+        return tensor
+
+    def rename(self, tensor: int, other: int) -> None:
+        """Say that a tensor has the bytes of another one."""
+        self._owner[tensor] = self.owner(other)
 
     def calls(self) -> list[Call]:
         """Kernel calls of all layers, in order."""

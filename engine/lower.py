@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from engine import arena
+from engine import arena, tables
 from engine.calls import ACCUMULATOR_LIMIT, Call, Clamped, Lowering, clamp
 from engine.errors import UnsupportedError
 from engine.graph import Graph
@@ -47,7 +47,8 @@ def lower(graph: Graph) -> Program:
         Steps in the order of the graph's layers. Reshapes have no step; a concatenation has one for each input. Paddings
         with the zero point join the convolution behind them. Stand-alone ReLUs that only narrow a range are fused into
         the step before; so is a max pool into the convolution before it, where it does not make the convolution compute
-        more.
+        more. Of two unary steps one of which is a table, one table remains. Requantizations that change no code have no
+        step.
 
     Raises
     ------
@@ -60,6 +61,8 @@ def lower(graph: Graph) -> Program:
     lowering = Lowering(graph)
     calls = _needed(lowering.calls())
     calls = _fuse(calls, lowering, _fuse_clamp)
+    calls = _fuse(calls, lowering, _fuse_tables)
+    calls = _changing(calls, lowering)
     calls = _fuse(calls, lowering, _fuse_pool)
     return _placed(calls, lowering)
 
@@ -95,24 +98,64 @@ def _fuse(calls: Sequence[Call], lowering: Lowering, rule: Callable[[Call, Call]
     return done
 
 
+def _changing(calls: Sequence[Call], lowering: Lowering) -> list[Call]:
+    """Drop requantizations that change no code which can come: their result has the bytes of their input."""
+    kept = []
+    for call in calls:
+        output = _narrowing(call)
+        lo, hi = lowering.range(call.x)
+        if output is not None and output.lo <= lo and hi <= output.hi:
+            lowering.rename(call.y, call.x)
+        else:
+            kept.append(call)
+    return kept
+
+
+def _narrowing(call: Call) -> OutputS8 | None:
+    """Give the output of a requantization that does nothing but clamp."""
+    params = call.params
+    if not isinstance(params, RequantizeParams) or call.kernel != "requantize_s8":
+        return None
+    return params.y if params.rescale == UNITY and params.zero_x == params.y.zero else None
+
+
 def _fuse_clamp(first: Call, then: Call) -> Call | None:
     """Join a requantization that only narrows the range to the call before it."""
-    narrow = then.params
-    if not isinstance(narrow, RequantizeParams) or narrow.rescale != UNITY or narrow.zero_x != narrow.y.zero:
-        return None
-    if then.kernel != "requantize_s8":
+    output = _narrowing(then)
+    if output is None:
         return None
     params = first.params
     if isinstance(params, Clamped):
-        params = replace(params, y=_narrowed(params.y, narrow.y.lo, narrow.y.hi))
+        params = replace(params, y=_narrowed(params.y, output.lo, output.hi))
     elif isinstance(params, Pool2DParams):
-        output = _narrowed(OutputS8(0, params.lo, params.hi), narrow.y.lo, narrow.y.hi)
-        params = replace(params, lo=output.lo, hi=output.hi)
+        both = _narrowed(OutputS8(0, params.lo, params.hi), output.lo, output.hi)
+        params = replace(params, lo=both.lo, hi=both.hi)
     elif isinstance(params, LookupParams):
-        params = replace(params, codes=tuple(clamp(code, narrow.y.lo, narrow.y.hi) for code in params.codes))
+        params = replace(params, codes=tuple(clamp(code, output.lo, output.hi) for code in params.codes))
     else:
         return None
     return replace(first, params=params, layers=first.layers + then.layers, y=then.y)
+
+
+def _codes(call: Call) -> tuple[int, ...] | None:
+    """Give what the codes -128 ... 127 become, if the call maps codes one by one."""
+    if isinstance(call.params, LookupParams):
+        return call.params.codes
+    if isinstance(call.params, RequantizeParams) and call.kernel == "requantize_s8":
+        return tables.requantized(call.params)
+    return None
+
+
+def _fuse_tables(first: Call, then: Call) -> Call | None:
+    """Two unary calls become one table, if one of them is: two requantizations are smaller than that."""
+    if not isinstance(first.params, LookupParams) and not isinstance(then.params, LookupParams):
+        return None
+    before, after = _codes(first), _codes(then)
+    if before is None or after is None:
+        return None
+    assert isinstance(first.params, LookupParams | RequantizeParams)
+    params = LookupParams(first.params.count, tuple(after[code + 128] for code in before))
+    return replace(first, kernel="lookup_s8", params=params, layers=first.layers + then.layers, y=then.y)
 
 
 def _fuse_pool(first: Call, then: Call) -> Call | None:

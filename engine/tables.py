@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import QuantError
+from engine.program import RequantizeParams
 from engine.rescale import fixed_point
 
 INT8_MIN, INT8_MAX = -128, 127
@@ -99,6 +100,22 @@ def hard_swish(x: Quantization, y: Quantization) -> tuple[int, ...]:
         return _divide(abs(product) // (1 << 15) * (1 if product >= 0 else -1), output.right)
 
     return tuple(_clamp8(code(v - x.zero) + y.zero) for v in range(INT8_MIN, INT8_MAX + 1))
+
+
+def requantized(p: RequantizeParams) -> tuple[int, ...]:
+    """Table of a requantization, by double rounding.
+
+    Examples
+    --------
+    >>> from engine.program import OutputS8, RequantizeParams, Rescale
+    >>> requantized(RequantizeParams(1, 0, Rescale(1 << 30, 0, 0), OutputS8(7, -128, 127)))[125:133]
+    (6, 6, 7, 7, 8, 8, 9, 9)
+    """
+
+    def code(v: int) -> int:
+        return _divide(_high(_wrap32((v - p.zero_x) << p.rescale.left), p.rescale.mult, 31), p.rescale.right) + p.y.zero
+
+    return tuple(max(p.y.lo, min(code(v), p.y.hi)) for v in range(INT8_MIN, INT8_MAX + 1))
 
 
 def _by_float(x: Quantization, y: Quantization, function: Callable[[np.float32], np.float32]) -> tuple[int, ...]:
