@@ -255,6 +255,7 @@ for argument; do
     case "$argument" in -mmcu=atmega4809) argument=-mmcu=avrxmega3;; esac
     set -- "$@" "$argument"
 done
+PATH={path}  # a wrapper around the compiler must not come back here
 [ -n "$compiling" ] && exec {gcc} -D__AVR_ATmega4809__ "$@"
 exec {gcc} "$@" -nostartfiles -x none {startup} -Wl,--defsym=__RODATA_PM_OFFSET__=0x4000 \
     -Wl,--defsym=__DATA_REGION_ORIGIN__=0x802800 -Wl,--defsym=__DATA_REGION_LENGTH__=0x1800 \
@@ -268,7 +269,7 @@ def complete_toolchain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     gcc = shutil.which("avr-gcc")
     (tmp_path / "bin").mkdir()
     subprocess.run([str(gcc), "-mmcu=avrxmega3", "-c", FIRMWARE / "startup.S", "-o", tmp_path / "crt.o"], check=True)
-    write_program(tmp_path / "bin", "avr-gcc", COMPLETE.format(gcc=gcc, startup=tmp_path / "crt.o"))
+    write_program(tmp_path / "bin", "avr-gcc", COMPLETE.format(gcc=gcc, startup=tmp_path / "crt.o", path=os.environ["PATH"]))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
 
