@@ -60,7 +60,7 @@ from engine.rescale import (
     requantize_rescale,
     softmax_params,
 )
-from engine.validate import broadcast
+from engine.validate import broadcast, mean_shape
 from engine.window import blind_position, padded, window
 
 INT8_RANGE = (-128, 127)
@@ -284,6 +284,8 @@ def _conv2d(lowering: Lowering, layer: Layer) -> Call:
     options = layer.options
     assert isinstance(options, Conv2DOptions)
     depthwise = layer.op == "depthwise_conv2d"
+    if not depthwise and w.shape[3] != x.shape[3]:
+        w = _ungrouped(w, x.shape[3])
     rows = w.reshape(-1, w.shape[-1]).T if depthwise else w  # one an output channel
     win = window(x.shape[1], x.shape[2], (w.shape[1], w.shape[2]), options)
     source, padding = layer.inputs[0], lowering.padding_before(layer.inputs[0])
@@ -300,6 +302,16 @@ def _conv2d(lowering: Lowering, layer: Layer) -> Call:
     params = Conv2DParams(win, x.shape[3], y.shape[3], zero_x, int(scale.size > 1), output, rescale)
     call = replace(_call(f"{layer.op}_s8", layer, params), x=source, layers=() if padding is None else (padding,))
     return replace(call, w=w, bias=_frozen(bias), acc_bound=exact, worst=worst)
+
+
+def _ungrouped(w: NDArray[np.int8], channels: int) -> NDArray[np.int8]:
+    """Weights of a grouped convolution over all channels; those of other groups are 0, which adds nothing."""
+    size, each = w.shape[3], w.shape[0] * w.shape[3] // channels
+    whole = np.zeros((*w.shape[:3], channels), np.int8)
+    for group in range(channels // size):
+        rows = slice(group * each, (group + 1) * each)
+        whole[rows, :, :, group * size : (group + 1) * size] = w[rows]
+    return _frozen(whole)
 
 
 def _with_padding(win: Window, layer: Layer) -> Window | None:
@@ -376,18 +388,19 @@ class _Pair:
     @property
     def constant(self) -> NDArray[np.int8] | None:
         data = self.tensors[1].data
+        if data is not None and broadcast(data.shape, self.y.shape) is None:  # repeated in the middle: written out
+            data = np.broadcast_to(data, self.y.shape)
         return None if data is None else _frozen(data.reshape(-1))
 
     def broadcasts(self) -> tuple[Broadcast, Broadcast]:
-        both = [broadcast(t.shape, self.y.shape) for t in self.tensors]
-        assert both[0] is not None
-        assert both[1] is not None
-        return Broadcast(*both[0]), Broadcast(*both[1])
+        whole = math.prod(self.y.shape), 1
+        first, second = (broadcast(t.shape, self.y.shape) for t in self.tensors)
+        return Broadcast(*(first or whole)), Broadcast(*(second or whole))
 
 
 def _pair(lowering: Lowering, layer: Layer) -> _Pair:
     a, b = layer.inputs
-    if lowering.graph.tensors[a].data is not None:  # the operator is commutative, as the check of the graph has seen to
+    if lowering.graph.tensors[a].data is not None:  # add and mul are commutative; _sub has seen to the other
         a, b = b, a
     tensors = lowering.graph.tensors
     return _Pair((tensors[a], tensors[b]), (a, b), tensors[layer.outputs[0]])
@@ -409,6 +422,18 @@ def _add(lowering: Lowering, layer: Layer) -> Call:
     return _elementwise(layer, pair, AddParams(math.prod(pair.y.shape), *pair.broadcasts(), *zeros, *rescales, output))
 
 
+def _sub(lowering: Lowering, layer: Layer) -> Call:
+    tensors = lowering.graph.tensors
+    first, x, y = tensors[layer.inputs[0]], tensors[layer.inputs[1]], tensors[layer.outputs[0]]
+    if first.data is None:
+        return _add(lowering, layer)
+    assert isinstance(layer.options, ElementwiseOptions)
+    minuend = tables.Quantization(_scale(first), first.zero_point), int(first.data.item())
+    ends = tables.Quantization(_scale(x), x.zero_point), output_range(layer.options.activation, _scale(y), y.zero_point)
+    codes = tables.subtract_from(*minuend, *ends, scale_y=_scale(y))
+    return replace(_call("lookup_s8", layer, LookupParams(math.prod(y.shape), codes)), x=layer.inputs[1])
+
+
 def _mul(lowering: Lowering, layer: Layer) -> Call:
     pair = _pair(lowering, layer)
     a, b = pair.tensors
@@ -422,10 +447,10 @@ def _mul(lowering: Lowering, layer: Layer) -> Call:
 def _mean(lowering: Lowering, layer: Layer) -> Call:
     x, y = _ends(lowering, layer)
     assert isinstance(layer.options, MeanOptions)
-    pixels = x.shape[1] * x.shape[2]
+    pixels, channels = mean_shape(x.shape, layer.options.axes)
     rescale = mean_rescale(_scale(x), _scale(y), pixels)
     output = OutputS8(y.zero_point, *INT8_RANGE)
-    return _call("mean_s8", layer, MeanParams(pixels, x.shape[3], x.zero_point, rescale, output))
+    return _call("mean_s8", layer, MeanParams(pixels, channels, x.zero_point, rescale, output))
 
 
 def _concatenation(lowering: Lowering, layer: Layer) -> list[Call]:
@@ -478,7 +503,7 @@ _BUILDERS: dict[str, Callable[[Lowering, Layer], Call | list[Call]]] = {
     "logistic": _lookup,
     "tanh": _lookup,
     "add": _add,
-    "sub": _add,
+    "sub": _sub,
     "mul": _mul,
     "mean": _mean,
     "concatenation": _concatenation,

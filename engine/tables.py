@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import QuantError
-from engine.program import RequantizeParams
-from engine.rescale import fixed_point
+from engine.program import OutputS8, RequantizeParams
+from engine.rescale import add_rescales, fixed_point
 
 INT8_MIN, INT8_MAX = -128, 127
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
@@ -116,6 +116,41 @@ def requantized(p: RequantizeParams) -> tuple[int, ...]:
         return _divide(_high(_wrap32((v - p.zero_x) << p.rescale.left), p.rescale.mult, 31), p.rescale.right) + p.y.zero
 
     return tuple(max(p.y.lo, min(code(v), p.y.hi)) for v in range(INT8_MIN, INT8_MAX + 1))
+
+
+def subtract_from(minuend: Quantization, code: int, x: Quantization, output: OutputS8, *, scale_y: float) -> tuple[int, ...]:
+    """Table of a constant less ``x``, as the reference's SUB of two tensors computes it.
+
+    Parameters
+    ----------
+    minuend : Quantization
+        Of the constant.
+    code : int
+        The constant.
+    x : Quantization
+    output : OutputS8
+        Zero point and range of the output.
+    scale_y : float
+        Scale of the output.
+
+    Raises
+    ------
+    QuantError
+        If the output's scale is too small for the reference.
+
+    Examples
+    --------
+    >>> subtract_from(Quantization(0.5, 0), 2, Quantization(0.5, 0), OutputS8(0, -128, 127), scale_y=0.5)[126:132]
+    (4, 3, 2, 1, 0, -1)
+    """
+    one, two, last = add_rescales(minuend.scale, x.scale, scale_y)
+    first = _divide(_high((code - minuend.zero) << 20, one.mult, 31), one.right)
+
+    def difference(v: int) -> int:
+        total = first + _divide(_high((x.zero - v) << 20, two.mult, 31), two.right)
+        return _divide(_high(total, last.mult, 31), last.right) + output.zero
+
+    return tuple(max(output.lo, min(difference(v), output.hi)) for v in range(INT8_MIN, INT8_MAX + 1))
 
 
 def _by_float(x: Quantization, y: Quantization, function: Callable[[np.float32], np.float32]) -> tuple[int, ...]:

@@ -26,6 +26,8 @@ from engine.window import blind_position, window
 
 #: Layers, and bytes of weights that all of them use together, shared ones counted each time: what a garbled file may ask for.
 MAX_LAYERS, MAX_WEIGHTS = 4096, 1 << 30
+#: Weights of a grouped convolution once they are those of one over all channels, zeros between groups.
+MAX_UNGROUPED = 1 << 24
 #: Kernels count rows, channels and pixels in 16 bits.
 MAX_SIZE = 65535
 #: Bytes of one activation, so that a garbled shape cannot ask for all memory.
@@ -288,14 +290,13 @@ def _check_conv2d(place: _Place) -> None:
     channels = _check_image(place)[2]
     if len(w.shape) != 4 or max(w.shape) > MAX_SIZE:
         raise FormatError(f"{place}: weights of shape {w.shape}; expected [out, height, width, in] of at most {MAX_SIZE} each")
-    if w.shape[3] != channels:
-        if channels % w.shape[3] == 0:
-            raise UnsupportedError(
-                f"{place}: a grouped convolution ({channels} channels, {w.shape[3]} a group) is not supported"
-            )
+    if channels % w.shape[3] or w.shape[0] % (channels // w.shape[3]):
         raise FormatError(f"{place}: weights of shape {w.shape} do not fit {channels} input channels")
-    if w.shape[2] * w.shape[3] > MAX_SIZE:
-        raise UnsupportedError(f"{place}: a row of the kernel holds {w.shape[2]} x {w.shape[3]} weights; at most {MAX_SIZE}")
+    size = w.shape[1] * w.shape[2] * channels
+    if size > MAX_SIZE:
+        raise UnsupportedError(f"{place}: {w.shape[1]} x {w.shape[2]} taps of {channels} channels; at most {MAX_SIZE} weights")
+    if w.shape[3] != channels and size * w.shape[0] > MAX_UNGROUPED:
+        raise UnsupportedError(f"{place}: a grouped convolution of {size * w.shape[0]} weights; at most {MAX_UNGROUPED}")
     _check_window(place, (w.shape[1], w.shape[2]), w.shape[0])
 
 
@@ -364,13 +365,16 @@ def _check_relu(place: _Place) -> None:
 def _check_elementwise(place: _Place) -> None:
     a, b = (place.require_quantized(i) for i in place.layer.inputs)
     place.require_quantized(place.layer.outputs[0])
-    if a.data is not None and (b.data is not None or place.layer.op == "sub"):
-        raise UnsupportedError(f"{place}: its {'first input is' if b.data is None else 'inputs are'} constant; not supported")
+    if a.data is not None and (b.data is not None or (place.layer.op == "sub" and a.data.size > 1)):
+        raise UnsupportedError(
+            f"{place}: its {'first input is' if b.data is None else 'inputs are'} constant; supported is one of two, and the "
+            "first of a subtraction only if it is a single number"
+        )
     try:
         place.require_shape(np.broadcast_shapes(a.shape, b.shape))
     except ValueError:
         raise FormatError(f"{place}: inputs of shapes {a.shape} and {b.shape} do not fit each other") from None
-    if None in (broadcast(a.shape, place.y.shape), broadcast(b.shape, place.y.shape)):
+    if None in (broadcast(t.shape, place.y.shape) for t in (a, b) if t.data is None):
         raise UnsupportedError(
             f"{place}: inputs of shapes {a.shape} and {b.shape}; supported is one that is repeated along its first or its last "
             "dimensions, such as [1, 1, 1, channels] or [1, height, width, 1] beside [1, height, width, channels]"
@@ -414,13 +418,31 @@ def _check_mean(place: _Place) -> None:
     else:
         expected = tuple(n for axis, n in enumerate(shape) if axis not in options.axes)
     place.require_shape(expected)
-    if len(shape) != 4 or options.axes != (1, 2):
+    pixels, channels = mean_shape(shape, options.axes)
+    if pixels * channels != math.prod(shape):
         raise UnsupportedError(
-            f"{place}: over axes {options.axes} of input shape {shape}; supported is (1, 2) of [1, height, width, channels]"
+            f"{place}: over axes {options.axes} of input shape {shape}; supported are neighbouring ones from the first behind "
+            "the batch on, such as (1, 2) of [1, height, width, channels] and (1,) of [1, steps, features]"
         )
-    _check_image(place)
-    if shape[1] * shape[2] > MAX_MEAN_PIXELS:
-        raise UnsupportedError(f"{place}: over {shape[1]} x {shape[2]} pixels; at most {MAX_MEAN_PIXELS}")
+    if pixels > MAX_MEAN_PIXELS or channels > MAX_SIZE:
+        raise UnsupportedError(
+            f"{place}: over {pixels} values of {channels} channels; at most {MAX_MEAN_PIXELS} and {MAX_SIZE}"
+        )
+
+
+def mean_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int]:
+    """Say how a mean sees its input: as pixels of channels; their product is smaller than the input where it cannot.
+
+    Examples
+    --------
+    >>> mean_shape((1, 4, 5, 3), (1, 2)), mean_shape((1, 7, 3), (2,))
+    ((20, 3), (3, 1))
+    """
+    longer = [axis for axis in axes if shape[axis] > 1]
+    pixels = math.prod(shape[axis] for axis in longer)
+    neighbours = longer == list(range(min(longer, default=0), max(longer, default=-1) + 1))
+    channels = math.prod(shape[max(longer) + 1 :]) if longer else math.prod(shape)
+    return (pixels, channels) if neighbours else (pixels, 0)
 
 
 def _check_concatenation(place: _Place) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import EngineError, FormatError, UnsupportedError
 from engine.graph import Graph, Layer
+from engine.tflite.batch import of_one_sample
 from engine.tflite.file import File, Operator
 from engine.tflite.options import read_options
 from engine.tflite.rewrite import live_operators
@@ -34,7 +35,7 @@ def read(data: bytes, *, source: str = "model") -> Graph:
     -------
     Graph
         Checked by :func:`engine.validate.validate`. Tensors that no layer uses are dropped; so are the operators that
-        only compute the target shape of a RESHAPE.
+        only compute the target shape of a RESHAPE. A fixed batch of several samples becomes one of 1.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def read(data: bytes, *, source: str = "model") -> Graph:
     """
     try:
         file = File(data)
-        graph = _graph(file, live_operators(file))
+        graph = of_one_sample(_graph(file, live_operators(file)))
         validate(graph)
     except EngineError as error:
         raise type(error)(f"{source}: {error}") from None

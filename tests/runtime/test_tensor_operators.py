@@ -52,6 +52,10 @@ CASES = {
     "concatenate_channels": lambda: one("concatenation", like((1, 5, 4, 9)), ConcatenationOptions(3), None, None),
     "mean": lambda: one("mean", tensor((1, 3), 0.02, 7), MeanOptions((1, 2))),
     "mean_kept": lambda: one("mean", tensor((1, 1, 1, 3), 0.02, 7), MeanOptions((1, 2), keep_dims=True)),
+    "mean_all": lambda: one("mean", tensor((1,), 0.02, 7), MeanOptions((1, 2, 3))),
+    "mean_rows": lambda: one("mean", tensor((1, 4, 3), 0.02, 7), MeanOptions((1,))),
+    "add_columns": lambda: one("add", tensor(SHAPE, 0.06, 4), ElementwiseOptions(), codes((1, 5, 1, 3), 0.1, 0)),
+    "mul_columns": lambda: one("mul", tensor(SHAPE, 0.06, 4), RELU6, codes((5, 1, 3), 0.1, 0)),
     "add_bias": lambda: one("add", tensor(SHAPE, 0.06, 4), RELU6, codes((3,), 0.01, 9)),
     "add_scalar": lambda: one("add", tensor(SHAPE, 0.06, 4), ElementwiseOptions(), codes((), 0.3, -128)),
     "sub_pixels": lambda: one("sub", tensor(SHAPE, 0.06, 4), RELU6, codes((1, 5, 4, 1), 0.04, 9)),
@@ -84,10 +88,27 @@ REFUSED = {
         "quantized otherwise than the output",
     ),
     "axes": (lambda: one("mean", like((1, 5, 3)), MeanOptions((2,))), engine.UnsupportedError, r"over axes \(2,\)"),
-    "broadcast": (
-        lambda: one("add", like(SHAPE), ElementwiseOptions(), codes((1, 5, 1, 3), 0.1, 0)),
+    "activations": (
+        lambda: Graph(
+            "both",
+            (tensor(SHAPE, 0.05, -3), tensor((1, 5, 1, 3), 0.05, -3), tensor(SHAPE, 0.1, 2)),
+            (Layer("add", "add", (0, 1), (2,), ElementwiseOptions()),),
+            (0, 1),
+            (2,),
+        ),
         engine.UnsupportedError,
         "repeated along its first or its last",
+    ),
+    "constant_first": (
+        lambda: Graph(
+            "first",
+            (codes((1, 1, 1, 3), 0.1, 0), tensor(SHAPE, 0.05, -3), tensor(SHAPE, 0.1, 2)),
+            (Layer("sub", "sub", (0, 1), (2,), ElementwiseOptions()),),
+            (1,),
+            (2,),
+        ),
+        engine.UnsupportedError,
+        "only if it is a single number",
     ),
     "shapes": (
         lambda: one("mul", like(SHAPE), ElementwiseOptions(), codes((2,), 0.1, 0)),

@@ -281,17 +281,6 @@ class TestRefusals:
         with pytest.raises(engine.UnsupportedError, match="16-bit activations"):
             engine.load(self.convert([K.Dense(4)], shape=(6,), change=wide))
 
-    def test_fixed_batch_of_four(self):
-        model = keras_int8.sequential((6,), [K.Dense(4)], batch=4)
-        samples = keras_int8.normal_samples((6,))
-
-        def four(converter):
-            converter.representative_dataset = lambda: ([samples[:4]] for _ in range(4))
-
-        data = keras_int8.convert(model, samples, change=four)
-        with pytest.raises(engine.UnsupportedError, match="does not begin with a batch dimension of 1"):
-            engine.load(data)
-
     @pytest.mark.parametrize(
         ("data", "message"),
         [
