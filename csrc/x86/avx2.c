@@ -129,11 +129,11 @@ static inline __attribute__((always_inline)) eng_vec vec_round(eng_vec acc, cons
     }
 }
 
-static inline void vec_store(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+static inline void vec_store(eng_vec v, const eng_x86_clamp *clamp, uint32_t count, int8_t *y)
 {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    const __m128i codes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(output->lo));
-    const __m128i clamped = _mm_min_epi8(codes, _mm_set1_epi8(output->hi));
+    const __m128i codes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_loadu_si128((const void *)clamp->lo));
+    const __m128i clamped = _mm_min_epi8(codes, _mm_loadu_si128((const void *)clamp->hi));
     if (count == ENG_LANES) {
         _mm_storel_epi64((void *)y, clamped);
     } else {
@@ -143,12 +143,12 @@ static inline void vec_store(eng_vec v, const eng_output_s8 *output, uint32_t co
     }
 }
 
-static inline void vec_store_four(const eng_vec *v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+static inline void vec_store_four(const eng_vec *v, const eng_x86_clamp *clamp, uint32_t count, int8_t *y)
 {
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
     const __m256i codes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    const __m256i raised = _mm256_max_epi8(codes, _mm256_set1_epi8(output->lo));
-    const __m256i clamped = _mm256_min_epi8(raised, _mm256_set1_epi8(output->hi));
+    const __m256i raised = _mm256_max_epi8(codes, vec_load_any(clamp->lo));
+    const __m256i clamped = _mm256_min_epi8(raised, vec_load_any(clamp->hi));
     if (count == 4 * ENG_LANES) {
         _mm256_storeu_si256((void *)y, clamped);
     } else {
@@ -165,11 +165,6 @@ static inline void copy_codes(const int8_t *x, size_t n, code_t *image)
     }
 }
 
-static inline void copy_pixel(const int8_t *x, size_t n, code_t *image)
-{
-    copy_codes(x, n, image);
-}
-
 static inline void fill_codes(code_t *image, size_t n, int16_t code)
 {
     for (size_t i = 0; i < n; ++i) {
@@ -177,15 +172,36 @@ static inline void fill_codes(code_t *image, size_t n, int16_t code)
     }
 }
 
-static inline void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
+static inline void fill_steps(size_t n, int16_t code, uint8_t *mixed)
 {
-    for (size_t i = 0; i < n; i += 32) {
-        for (size_t j = i; j < i + 32; j += 8) {
-            const __m128i a = _mm_loadu_si128((const void *)(rows[0] + j)), b = _mm_loadu_si128((const void *)(rows[1] + j));
-            __m128i *const to = (void *)(mixed + j * sizeof(int32_t));
-            _mm_store_si128(to, _mm_unpacklo_epi16(a, b));
-            _mm_store_si128(to + 1, _mm_unpackhi_epi16(a, b));
-        }
+    for (size_t i = 0; i < n; i += ENG_LANES) {
+        _mm256_storeu_si256((void *)(mixed + i * sizeof(int32_t)), _mm256_set1_epi16(code));
+    }
+}
+
+static inline void mix_strip(const int8_t *a, const int8_t *b, uint8_t *mixed)
+{
+    for (size_t i = 0; i < 4 * ENG_LANES; i += 8) {
+        const __m128i ai = _mm_cvtepi8_epi16(_mm_loadl_epi64((const void *)(a + i)));
+        const __m128i bi = _mm_cvtepi8_epi16(_mm_loadl_epi64((const void *)(b + i)));
+        __m128i *const to = (void *)(mixed + i * sizeof(int32_t));
+        _mm_storeu_si128(to, _mm_unpacklo_epi16(ai, bi));
+        _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(ai, bi));
+    }
+}
+
+static inline void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
+{
+    enum { STRIP_CODES = 4 * ENG_LANES };
+    size_t i = 0;
+    for (; i + STRIP_CODES <= n; i += STRIP_CODES) {
+        mix_strip(rows[0] + i, rows[1] + i, mixed + i * sizeof(int32_t));
+    }
+    if (i < n) {
+        int8_t rest[2][STRIP_CODES] = {{0}};
+        __builtin_memcpy(rest[0], rows[0] + i, n - i);
+        __builtin_memcpy(rest[1], rows[1] + i, n - i);
+        mix_strip(rest[0], rest[1], mixed + i * sizeof(int32_t));
     }
 }
 

@@ -159,10 +159,11 @@ static inline __attribute__((always_inline)) eng_vec vec_round(eng_vec acc, cons
     }
 }
 
-static inline void vec_store(eng_vec v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+static inline void vec_store(eng_vec v, const eng_x86_clamp *clamp, uint32_t count, int8_t *y)
 {
-    const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(v), _mm_set1_epi8(output->lo));
-    _mm_mask_storeu_epi8(y, (__mmask16)(0xffff >> (ENG_LANES - count)), _mm_min_epi8(codes, _mm_set1_epi8(output->hi)));
+    const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(v), _mm_loadu_si128((const void *)clamp->lo));
+    _mm_mask_storeu_epi8(y, (__mmask16)(0xffff >> (ENG_LANES - count)),
+                         _mm_min_epi8(codes, _mm_loadu_si128((const void *)clamp->hi)));
 }
 
 /* Four lanes of dwords by four, transposed: from [lane][vector] to [vector][lane] and back. */
@@ -171,11 +172,11 @@ static inline __m512i turned(__m512i v)
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
 }
 
-static inline void vec_store_four(const eng_vec *v, const eng_output_s8 *output, uint32_t count, int8_t *y)
+static inline void vec_store_four(const eng_vec *v, const eng_x86_clamp *clamp, uint32_t count, int8_t *y)
 {
     const __m512i codes = _mm512_packs_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
-    const __m512i raised = _mm512_max_epi8(turned(codes), _mm512_set1_epi8(output->lo));
-    const __m512i clamped = _mm512_min_epi8(raised, _mm512_set1_epi8(output->hi));
+    const __m512i raised = _mm512_max_epi8(turned(codes), vec_load_any(clamp->lo));
+    const __m512i clamped = _mm512_min_epi8(raised, vec_load_any(clamp->hi));
     if (count == 4 * ENG_LANES) {
         _mm512_storeu_si512(y, clamped);
     } else {
@@ -196,34 +197,41 @@ static inline void copy_codes(const int8_t *x, size_t n, code_t *image)
     }
 }
 
-static inline void copy_pixel(const int8_t *x, size_t n, code_t *image)
+static inline void fill_codes(code_t *image, size_t n, int16_t code)
+{
+    const __m512i codes = _mm512_set1_epi8((char)code);
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        _mm512_storeu_si512(image + i, codes);
+    }
+    if (i < n) {
+        _mm512_mask_storeu_epi8(image + i, UINT64_MAX >> (64 - (n - i)), codes);
+    }
+}
+
+static inline void fill_steps(size_t n, int16_t code, uint8_t *mixed)
+{
+    for (size_t i = 0; i < n; i += ENG_LANES) {
+        _mm512_storeu_si512(mixed + i * sizeof(int32_t), _mm512_set1_epi8((char)code));
+    }
+}
+
+static inline void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
 {
     const __m512i sign = _mm512_set1_epi8(INT8_MIN);
     for (size_t i = 0; i < n; i += 64) {
-        const __mmask64 rest = n - i < 64 ? UINT64_MAX >> (64 - (n - i)) : UINT64_MAX;
-        _mm512_storeu_si512(image + i, _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, x + i), sign));
-    }
-}
-
-static inline void fill_codes(code_t *image, size_t n, int16_t code)
-{
-    if (n != 0) {
-        __builtin_memset(image, code, n);
-    }
-}
-
-static inline void mix_rows(const code_t *const *rows, size_t n, uint8_t *mixed)
-{
-    for (size_t i = 0; i < n; i += 64) {
-        const __m512i a = turned(vec_load_any(rows[0] + i)), b = turned(vec_load_any(rows[1] + i));
-        const __m512i c = turned(vec_load_any(rows[2] + i)), d = turned(vec_load_any(rows[3] + i));
+        const __mmask64 some = n - i < 64 ? UINT64_MAX >> (64 - (n - i)) : UINT64_MAX;
+        const __m512i a = turned(_mm512_xor_si512(_mm512_maskz_loadu_epi8(some, rows[0] + i), sign));
+        const __m512i b = turned(_mm512_xor_si512(_mm512_maskz_loadu_epi8(some, rows[1] + i), sign));
+        const __m512i c = turned(_mm512_xor_si512(_mm512_maskz_loadu_epi8(some, rows[2] + i), sign));
+        const __m512i d = turned(_mm512_xor_si512(_mm512_maskz_loadu_epi8(some, rows[3] + i), sign));
         const __m512i ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
         const __m512i ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
-        __m512i *const to = (void *)(mixed + i * sizeof(int32_t));
-        _mm512_store_si512(to, _mm512_unpacklo_epi16(ab, cd));
-        _mm512_store_si512(to + 1, _mm512_unpackhi_epi16(ab, cd));
-        _mm512_store_si512(to + 2, _mm512_unpacklo_epi16(ab_high, cd_high));
-        _mm512_store_si512(to + 3, _mm512_unpackhi_epi16(ab_high, cd_high));
+        uint8_t *const to = mixed + i * sizeof(int32_t);
+        _mm512_storeu_si512(to, _mm512_unpacklo_epi16(ab, cd));
+        _mm512_storeu_si512(to + 64, _mm512_unpackhi_epi16(ab, cd));
+        _mm512_storeu_si512(to + 128, _mm512_unpacklo_epi16(ab_high, cd_high));
+        _mm512_storeu_si512(to + 192, _mm512_unpackhi_epi16(ab_high, cd_high));
     }
 }
 

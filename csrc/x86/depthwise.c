@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "image.h"
 #include "products.h"
 
 #define LARGEST_PACKED (UINT32_C(1) << 22)
@@ -24,17 +25,17 @@ static uint32_t step_codes(const eng_x86_format *format)
     return (uint32_t)(ENG_X86_STEP / format->code_bytes);
 }
 
-bool eng_x86_depthwise_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_depthwise *p)
+/* Codes of a row from its first pixel to the one at `column`. */
+static size_t column_at(const eng_x86_depthwise *p, size_t column)
 {
-    const eng_conv2d_s8_params *conv = l->params;
+    return column % p->phases * (p->row / p->phases) + column / p->phases * p->pixel;
+}
+
+static void plan_passes(const eng_x86_format *format, const eng_conv2d_s8_params *conv, eng_x86_depthwise *p)
+{
     const eng_window *v = &conv->window;
     const uint32_t step = step_codes(format), strip = (uint32_t)format->lanes * ENG_X86_STRIP;
-    const size_t vector = (size_t)format->lanes * ENG_X86_STEP;
-    memset(p, 0, sizeof *p);
-    if (conv->in_c != conv->out_c || !eng_x86_image_plan(format, conv, v->stride_w, &p->image)) {
-        return false;
-    }
-    p->y = conv->y;
+    const uint32_t period = period_of(conv->out_c, strip);
     p->groups = (v->kernel_h + step - 1) / step;
     p->columns = v->kernel_w;
     p->together = v->dilation_h == 1 && (uint32_t)v->kernel_h + v->stride_h <= p->groups * step ? 2 : 1;
@@ -42,17 +43,46 @@ bool eng_x86_depthwise_plan(const eng_x86_format *format, const eng_layer *l, en
     p->rows = v->out_h;
     p->row_codes = (uint32_t)v->out_w * conv->out_c;
     p->strips = (p->row_codes + strip - 1) / strip;
-    p->period = period_of(conv->out_c, strip);
-    p->period = p->period < p->strips ? p->period : p->strips;
-    p->row_step = v->stride_h * p->image.row;
-    p->kernel_row = v->dilation_h * p->image.row;
-    p->group = eng_x86_aligned((p->image.row + 2 * strip) * ENG_X86_STEP);
+    p->period = period < p->strips ? period : p->strips;
+    p->row_step = v->stride_h;
+    p->kernel_row = v->dilation_h;
+    p->group = eng_x86_aligned((p->row + 2 * strip) * ENG_X86_STEP);
+}
+
+static void plan_offsets(const eng_x86_format *format, eng_x86_depthwise *p)
+{
+    const size_t vector = (size_t)format->lanes * ENG_X86_STEP;
     p->column = eng_x86_aligned(sizeof *p);
     p->lane = eng_x86_aligned(p->column + p->columns * sizeof(uint32_t));
     p->w = p->lane + 2 * eng_x86_lanes_size(format, p->period * ENG_X86_STRIP);
     p->size = p->w + (size_t)p->period * p->groups * p->columns * p->together * ENG_X86_STRIP * vector;
-    p->mixed = eng_x86_image_size(format, &p->image) + ENG_PREPARE_ALIGNMENT;
+    p->copy = eng_x86_aligned(p->row);
+    p->mixed = p->copy + (p->phases == 1 ? 0 : eng_x86_aligned(p->row * p->in_h));
     p->scratch = p->mixed + p->groups * p->group;
+}
+
+bool eng_x86_depthwise_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_depthwise *p)
+{
+    const eng_conv2d_s8_params *conv = l->params;
+    const eng_window *v = &conv->window;
+    eng_x86_image image;
+    memset(p, 0, sizeof *p);
+    if (conv->in_c != conv->out_c || !eng_x86_image_plan(format, conv, &image)) {
+        return false;
+    }
+    p->y = conv->y;
+    p->clamp = eng_x86_clamp_of(&p->y);
+    p->in_h = v->in_h;
+    p->in_w = v->in_w;
+    p->pixel = conv->in_c;
+    p->top = v->pad_top;
+    p->left = v->pad_left;
+    p->phases = v->stride_w;
+    p->zero_x = conv->zero_x;
+    p->padding = image.padding;
+    p->row = (image.row / p->pixel + p->phases - 1) / p->phases * p->phases * p->pixel;
+    plan_passes(format, conv, p);
+    plan_offsets(format, p);
     return p->size <= LARGEST_PACKED;
 }
 
@@ -84,7 +114,7 @@ void eng_x86_depthwise_pack(const eng_x86_format *format, const eng_layer *l, vo
     const size_t vector = (size_t)format->lanes * ENG_X86_STEP;
     void *const columns = base + p->column, *const lanes = base + p->lane;
     for (uint32_t j = 0; j < p->columns; ++j) {
-        const size_t at = eng_x86_image_column(&p->image, (size_t)j * conv->window.dilation_w);
+        const size_t at = column_at(p, (size_t)j * conv->window.dilation_w);
         ((uint32_t *)columns)[j] = (uint32_t)(at * ENG_X86_STEP);
     }
     const size_t set = (size_t)p->groups * p->columns * p->together * ENG_X86_STRIP * vector;

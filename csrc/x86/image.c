@@ -18,26 +18,21 @@ static uint64_t extent(uint16_t out, uint16_t stride, uint16_t kernel, uint16_t 
     return (uint64_t)(out - 1) * stride + (uint64_t)(kernel - 1) * dilation + 1;
 }
 
-bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params *conv, uint32_t phases, eng_x86_image *image)
+bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params *conv, eng_x86_image *image)
 {
     const eng_window *v = &conv->window;
     const uint64_t rows = larger(extent(v->out_h, v->stride_h, v->kernel_h, v->dilation_h), (uint64_t)v->pad_top + v->in_h);
-    uint64_t columns = larger(extent(v->out_w, v->stride_w, v->kernel_w, v->dilation_w), (uint64_t)v->pad_left + v->in_w);
-    columns = (columns + phases - 1) / phases * phases;
+    const uint64_t columns = larger(extent(v->out_w, v->stride_w, v->kernel_w, v->dilation_w), (uint64_t)v->pad_left + v->in_w);
     if (rows * columns > LARGEST || rows * columns * conv->in_c > LARGEST) {
         return false;
     }
     memset(image, 0, sizeof *image);
     image->x_row = (size_t)v->in_w * conv->in_c;
     image->row = (size_t)columns * conv->in_c;
-    image->pixel = conv->in_c;
-    image->phase = image->row / phases;
+    image->left = (size_t)v->pad_left * conv->in_c;
     image->x_rows = v->in_h;
     image->rows = (uint32_t)rows;
     image->top = v->pad_top;
-    image->x_columns = v->in_w;
-    image->left = v->pad_left;
-    image->phases = phases;
     image->padding = (int16_t)(conv->zero_x + format->offset);
     return true;
 }
@@ -50,9 +45,4 @@ size_t eng_x86_aligned(size_t size)
 size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *image)
 {
     return eng_x86_aligned(image->rows * image->row * format->code_bytes + ENG_PREPARE_ALIGNMENT);
-}
-
-size_t eng_x86_image_column(const eng_x86_image *image, size_t column)
-{
-    return column % image->phases * image->phase + column / image->phases * image->pixel;
 }

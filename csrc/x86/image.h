@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The copy of x that convolutions read: codes + format.offset with their padding in place, so that every output position reads
- * the same pattern at another base. Where `phases` > 1, a row holds the columns 0, phases, 2 * phases... first, then 1,
- * phases + 1..., so that the columns that neighbouring outputs of a strided convolution read are neighbours. */
+ * the same pattern at another base. */
 #ifndef ENG_X86_IMAGE_H
 #define ENG_X86_IMAGE_H
 
@@ -10,22 +9,16 @@
 
 /* Distances and sizes in codes. */
 typedef struct {
-    size_t x_row, row;
-    size_t pixel, phase; /* phase: from one phase of a row to the next */
+    size_t x_row, row, left;
     uint32_t x_rows, rows, top;
-    uint32_t x_columns, left; /* in pixels */
-    uint32_t phases;
     int16_t padding; /* code there, offset included */
 } eng_x86_image;
 
 /* False if the copy is too large to be worth it: beyond 64 Mi codes, say because of wide dilated padding. */
-bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params *conv, uint32_t phases, eng_x86_image *image);
+bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params *conv, eng_x86_image *image);
 
 /* Bytes of the copy, a multiple of ENG_PREPARE_ALIGNMENT, with at least as many behind it that may be read and overwritten. */
 size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *image);
-
-/* Codes from a row's first pixel to the one at `column`. */
-size_t eng_x86_image_column(const eng_x86_image *image, size_t column);
 
 /* size, made a multiple of ENG_PREPARE_ALIGNMENT. */
 size_t eng_x86_aligned(size_t size);

@@ -148,6 +148,14 @@ static bool write_quick(const eng_x86_format *format, const output *o, bool is_s
     return false;
 }
 
+eng_x86_clamp eng_x86_clamp_of(const eng_output_s8 *y)
+{
+    eng_x86_clamp clamp;
+    memset(clamp.lo, y->lo, sizeof clamp.lo);
+    memset(clamp.hi, y->hi, sizeof clamp.hi);
+    return clamp;
+}
+
 size_t eng_x86_lanes_size(const eng_x86_format *format, uint32_t blocks)
 {
     return (size_t)blocks * ENG_X86_LANE * format->lanes * sizeof(int32_t);

@@ -37,6 +37,13 @@ typedef struct {
     eng_x86_quick quick; /* null if it has none */
 } eng_x86_format;
 
+/* Limits of the fused activation, in every byte of the widest vector. */
+typedef struct {
+    int8_t lo[64], hi[64];
+} eng_x86_clamp;
+
+eng_x86_clamp eng_x86_clamp_of(const eng_output_s8 *y);
+
 /* One output's weights: `count` of them, `step` apart. */
 typedef struct {
     const int8_t *w;

@@ -57,13 +57,13 @@ bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng
     const geometry g = geometry_of(l);
     const eng_window *v = &g.conv.window;
     memset(p, 0, sizeof *p);
-    if (!eng_x86_image_plan(format, &g.conv, 1, &p->image) ||
-        (uint64_t)g.pool.out_h * g.pool.out_w * taps_of(&g.pool) > LARGEST) {
+    if (!eng_x86_image_plan(format, &g.conv, &p->image) || (uint64_t)g.pool.out_h * g.pool.out_w * taps_of(&g.pool) > LARGEST) {
         return false;
     }
     const uint32_t run = v->dilation_w == 1 ? (uint32_t)v->kernel_w * g.conv.in_c : g.conv.in_c;
     const uint32_t step = (uint32_t)(ENG_X86_STEP / format->code_bytes);
     p->y = g.conv.y;
+    p->clamp = eng_x86_clamp_of(&p->y);
     p->out = g.conv.out_c;
     p->copy = eng_x86_image_size(format, &p->image);
     p->scratch = l->op == ENG_OP_DENSE_S8 ? p->copy * ENG_PREPARE_SAMPLES : p->copy;

@@ -18,6 +18,7 @@ typedef struct {
     eng_x86_image image;
     eng_x86_rounding rounding;
     eng_output_s8 y;
+    eng_x86_clamp clamp;
     uint32_t segments, run; /* run: steps of a segment */
     uint32_t outputs;       /* positions that are written, out codes each */
     uint32_t taps;          /* of a fused maximum: 1, 2, 4, or a multiple of 8; clipped ones are repeated */

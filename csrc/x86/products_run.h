@@ -110,13 +110,13 @@ ENG_INLINE void store_blocks(const chunk *c, const eng_vec *codes, uint32_t bloc
     if (blocks > 2) {
         const eng_vec four[4] = {codes[0], codes[1], codes[2], blocks > 3 ? codes[3] : codes[2]};
         const uint32_t most = blocks * ENG_LANES;
-        vec_store_four(four, &c->p->y, c->count < most ? c->count : most, y);
+        vec_store_four(four, &c->p->clamp, c->count < most ? c->count : most, y);
         return;
     }
 #pragma GCC unroll 2
     for (uint32_t b = 0; b < blocks; ++b) {
         const uint32_t left = c->count - b * ENG_LANES;
-        vec_store(codes[b], &c->p->y, left < ENG_LANES ? left : ENG_LANES, y + (size_t)b * ENG_LANES);
+        vec_store(codes[b], &c->p->clamp, left < ENG_LANES ? left : ENG_LANES, y + (size_t)b * ENG_LANES);
     }
 }
 
@@ -127,15 +127,18 @@ ENG_INLINE void store_outputs(const chunk *c, size_t output, const eng_vec *acc,
     int8_t *y = c->y + output * c->y_step;
     const uint32_t vectors = points * blocks;
     eng_vec codes[MOST_ACCS];
-#pragma GCC unroll 24
-    for (uint32_t i = 0; i < vectors; ++i) {
-        const int32_t *const lane = c->lane + (size_t)(i % blocks) * ENG_X86_LANE * ENG_LANES;
-        codes[i] = rounded(acc[i], lane, loops, c->p->rounding, &c->p->y);
+#pragma GCC unroll 4
+    for (uint32_t b = 0; b < blocks; ++b) {
+        const int32_t *const lane = c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES;
+#pragma GCC unroll 8
+        for (uint32_t i = b; i < vectors; i += blocks) {
+            codes[i] = rounded(acc[i], lane, loops, c->p->rounding, &c->p->y);
+        }
     }
     if (blocks < 4 && vectors % 4 == 0 && c->count == blocks * ENG_LANES && c->y_step == c->count) {
 #pragma GCC unroll 6
         for (uint32_t i = 0; i < vectors; i += 4) {
-            vec_store_four(codes + i, &c->p->y, 4 * ENG_LANES, y + (size_t)i * ENG_LANES);
+            vec_store_four(codes + i, &c->p->clamp, 4 * ENG_LANES, y + (size_t)i * ENG_LANES);
         }
         return;
     }

@@ -10,7 +10,7 @@
  *   vec_step(p)                                       the four bytes at p in every lane
  *   vec_dot(acc, x, w)                                acc + products of a step's codes and weights, modulo 2^32
  *   vec_round(acc, lane, form)                        the form of lanes.h, before the clamp; the exact ones before the zero
- * point vec_store(v, output, count, y)                    clamps to codes, writes the first count vec_store_four(v, output,
+ * point vec_store(v, clamp, count, y)                     clamps to codes, writes the first count vec_store_four(v, output,
  * count, y)               the same for four vectors that lie next to each other mix_rows(rows, n, mixed) step i of n: code i of
  * every row in rows; rounds n up to a strip copy_codes(x, n, image), fill_codes(image, n, c)  int8 codes to the image's, and
  * one code many times copy_pixel(x, n, image)                           as copy_codes; may write up to ENG_PREPARE_ALIGNMENT
