@@ -1,15 +1,19 @@
-"""What a model costs on the chip, before anything is compiled: RAM exactly, flash of its data exactly, work by layer."""
+"""What a model costs on the chip, before anything is compiled: flash, RAM and cycles, by layer and in all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Params, Pool2DParams, Step
-from enginekit.chips import Chip
-from enginekit.encode.choose import Optimize, Placed, encode
+from engine.program import Step
+from enginekit import costs as cost_tables
+from enginekit.chips import ATMEGA4809, Chip
+from enginekit.costs.calls import FRAME_CODE
+from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, tensor_bytes
+from enginekit.work import macs
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class StepPlan:
         Multiply-adds (for pools: taps read).
     acc_bits : int
         Bits of the smallest signed accumulator that cannot overflow, proven from the weights; 0 without an accumulator.
+    symbols : tuple of str
+        Functions of the core that it calls.
+    worst_cycles, mean_cycles : float or None
+        Cycles (AVRxt) of the slowest input and on average; None where they are not predicted.
     """
 
     name: str
@@ -50,6 +58,9 @@ class StepPlan:
     scratch_size: int
     macs: int
     acc_bits: int
+    symbols: tuple[str, ...]
+    worst_cycles: float | None
+    mean_cycles: float | None
 
     @property
     def flash(self) -> int:
@@ -71,18 +82,57 @@ class Plan:
     ----------
     name : str
         The model's.
+    optimize : str
+        What its encodings were chosen for.
     arena : int
         Bytes of RAM for activations, all of the RAM that the model needs beside the stack.
     steps : tuple of StepPlan
         One a kernel call, in order.
     golden : int
         Bytes of flash of one golden pair; only a program that calls the self-test carries golden pairs.
+    kernels, calls : int
+        Bytes of code: of the core's functions with what they call, and of ``model_run``.
+    link : int
+        Bytes of flash of the firmware around the model, with two golden pairs and the self-test.
+    ram : int
+        Bytes of static RAM of the firmware, the arena included.
+    stack : int
+        Bytes of stack that the firmware takes at most.
+    unknown : tuple of str
+        Functions whose code and stack the table of costs does not know; they are not counted.
     """
 
     name: str
+    optimize: str
     arena: int
     steps: tuple[StepPlan, ...]
     golden: int
+    kernels: int
+    calls: int
+    link: int
+    ram: int
+    stack: int
+    unknown: tuple[str, ...]
+
+    @property
+    def code(self) -> int:
+        """Bytes of code beyond the data and the link."""
+        return self.kernels + self.calls
+
+    @property
+    def firmware(self) -> int:
+        """Bytes of flash of the whole firmware."""
+        return self.flash + self.code + self.link
+
+    @property
+    def worst_ms(self) -> float | None:
+        """Milliseconds of the slowest input at 20 MHz; None where a step is not predicted."""
+        return _ms([step.worst_cycles for step in self.steps])
+
+    @property
+    def mean_ms(self) -> float | None:
+        """Milliseconds on average at 20 MHz, see :func:`enginekit.encode.choose.encode`."""
+        return _ms([step.mean_cycles for step in self.steps])
 
     @property
     def flash(self) -> int:
@@ -96,38 +146,53 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        steps = [vars(step) | {"layers": list(step.layers), "flash": step.flash, "arena": step.arena} for step in self.steps]
+        steps = [
+            vars(step) | {"layers": list(step.layers), "symbols": list(step.symbols), "flash": step.flash, "arena": step.arena}
+            for step in self.steps
+        ]
         return {
-            "name": self.name,
-            "arena": self.arena,
-            "flash": self.flash,
-            "macs": self.macs,
-            "golden": self.golden,
+            **{key: value for key, value in vars(self).items() if key not in ("steps", "unknown")},
+            **{key: getattr(self, key) for key in ("flash", "code", "firmware", "macs", "worst_ms", "mean_ms")},
+            "unknown": list(self.unknown),
             "steps": steps,
         }
 
 
-def plan(model: Model, optimize: Optimize = Optimize.SIZE) -> Plan:
+def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> Plan:
     """Give what `model` costs on the chip.
 
     Parameters
     ----------
     model : Model
         Any int8 model.
-    optimize : Optimize
+    optimize : Optimize or Encoding
         As for :func:`enginekit.emit.emit`.
 
     Returns
     -------
     Plan
-        The arena is exact; flash counts the data that :func:`enginekit.emit.emit` writes, as it lies on AVR. Code is not
-        counted: it depends on the compiler and on the rest of the program.
+        Arena and static RAM are exact, and so is the flash of the data that :func:`enginekit.emit.emit` writes. Code is that of
+        the firmware as avr-gcc 5.4 compiles it, see :mod:`enginekit.costs`.
     """
     program = model.program
-    pair = sum(_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
+    table = cost_tables.load()
+    pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
     encoding = encode(model, optimize)
     steps = tuple(_step_plan(step, placed) for step, placed in zip(program.steps, encoding.steps, strict=True))
-    return Plan(model.graph.name, encoding.arena, steps, pair)
+    symbols = [name for step in steps for name in step.symbols]
+    return Plan(
+        name=model.graph.name,
+        optimize=encoding.optimize.value,
+        arena=encoding.arena,
+        steps=steps,
+        golden=pair,
+        kernels=encoding.kernels,
+        calls=encoding.calls + FRAME_CODE,
+        link=fixed_flash(model, table) - FRAME_CODE,
+        ram=table.ram + encoding.arena,
+        stack=stack_bound(table, table.deepest(symbols)),
+        unknown=encoding.unknown,
+    )
 
 
 def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> None:
@@ -184,35 +249,14 @@ def _step_plan(step: Step, placed: Placed) -> StepPlan:
         y_size=step.y_size,
         scratch_offset=placed.scratch,
         scratch_size=placed.candidate.scratch,
-        macs=_macs(step.kernel, step.params),
+        macs=macs(step),
         acc_bits=step.acc_bound.bit_length() + 1 if step.acc_bound else 0,
+        symbols=placed.candidate.symbols,
+        worst_cycles=placed.worst,
+        mean_cycles=placed.mean,
     )
 
 
-def _macs(kernel: str, params: Params) -> int:
-    """Multiply-adds of one call; a fused max pool counts the convolution at the pooled positions' taps."""
-    if isinstance(params, DenseParams):
-        return params.in_ * params.out
-    if isinstance(params, DenseWideParams):
-        return params.rows * params.in_ * params.out
-    if isinstance(params, Conv2DParams):
-        taps = _conv_taps(params)
-        return params.window.out_h * params.window.out_w * (taps // params.in_c if kernel == "depthwise_conv2d_s8" else taps)
-    if isinstance(params, Conv2DMaxPool2DParams):
-        pool = params.pool
-        return pool.out_h * pool.out_w * pool.kernel_h * pool.kernel_w * _conv_taps(params.conv)
-    if isinstance(params, Pool2DParams):
-        window = params.window
-        return window.out_h * window.out_w * window.kernel_h * window.kernel_w * params.channels
-    return 0
-
-
-def _conv_taps(params: Conv2DParams) -> int:
-    return params.out_c * params.window.kernel_h * params.window.kernel_w * params.in_c
-
-
-def _bytes(tensor: Any) -> int:
-    size = tensor.dtype.itemsize
-    for length in tensor.shape:
-        size *= length
-    return int(size)
+def _ms(cycles: Sequence[float | None]) -> float | None:
+    known = [each for each in cycles if each is not None]
+    return 1000 * sum(known) / ATMEGA4809.clock if len(known) == len(cycles) else None

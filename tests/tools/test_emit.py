@@ -17,6 +17,7 @@ from enginekit.emit import emit
 from enginekit.emit.golden import default_golden
 from enginekit.encode import Conv3x3Pool2
 from enginekit.encode.choose import Optimize, encode
+from enginekit.encode.plain import plain
 from enginekit.plan import plan
 from enginekit.records import split
 
@@ -32,7 +33,8 @@ def inputs(model, count, seed=7):
 @pytest.mark.parametrize("name", CHAINS)
 def test_same_bytes_as_the_session_layer_by_layer(name, tmp_path):
     model = Model(CHAINS[name]())
-    net = Emitted(emit(model, name="net"), "net", model, tmp_path)
+    own = encode(model, Optimize.SIZE, encoders=[plain])
+    net = Emitted(emit(model, name="net", optimize=own), "net", model, tmp_path)
     calls = [part for step in model.program.steps for part in [step] * len(split(step))]
     whole = {step.y: step for step in model.program.steps}
     for x in inputs(model, 20):

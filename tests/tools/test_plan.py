@@ -12,6 +12,8 @@ from engine.errors import DoesNotFitError
 from engine.graph import Activation
 from engine.model import Model
 from enginekit.chips import ATMEGA4809, Chip
+from enginekit.encode.choose import Optimize, encode
+from enginekit.encode.plain import plain
 from enginekit.plan import check_fits, plan
 
 
@@ -29,7 +31,8 @@ def test_a_dense_layer_by_hand():
 
 def test_the_digit_cnn_by_hand():
     chain = Chain((28, 28, 1)).conv(12, 3, activation=Activation.RELU).pool("max_pool2d", 2).flatten().dense(10)
-    costs = plan(Model(chain.graph()))
+    model = Model(chain.graph())
+    costs = plan(model, encode(model, Optimize.SIZE, encoders=[plain]))
     conv, dense = costs.steps
     assert (conv.weights, conv.bias, conv.tables, conv.params) == (108, 48, 72, 59)
     assert conv.macs == 26 * 26 * 12 * 9

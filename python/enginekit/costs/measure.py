@@ -65,6 +65,8 @@ def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], Non
     """
     folder = Path(folder)
     files = emit(empty_model(), golden=[])
+    pair = 8  # bytes in and out of the empty model
+    tested = toolchain.build_firmware(emit(empty_model()), folder).flash - 2 * pair
     image = toolchain.build_firmware(files, folder)
     base = _without_model(kept(folder / "firmware.map"))
     program = Program(image.elf)
@@ -75,6 +77,7 @@ def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], Non
             "ram": image.ram - empty_model().program.arena,
             "stack": program.bound,
             "stack_to_model": program.depth_of("model_run") - 2,
+            "selftest": tested - image.flash,
         },
         "sections": {},
         "functions": {},

@@ -34,6 +34,8 @@ class Table:
         Bytes of the firmware without a model: flash; static RAM without the arena; stack.
     stack_to_model : int
         Bytes of the stack when ``model_run`` is called.
+    selftest : int
+        Bytes of code of a self-test of two golden pairs.
     sections : mapping of str to int
         Bytes of each section of the core and of the libraries that it uses.
     functions : mapping of str to Linked
@@ -44,6 +46,7 @@ class Table:
     ram: int
     stack: int
     stack_to_model: int
+    selftest: int
     sections: Mapping[str, int]
     functions: Mapping[str, Linked]
 

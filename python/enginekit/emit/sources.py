@@ -31,7 +31,7 @@ def emit(
     *,
     name: str = "model",
     golden: Sequence[NDArray[Any]] | None = None,
-    optimize: Optimize = Optimize.SIZE,
+    optimize: Optimize | Encoding = Optimize.SIZE,
 ) -> dict[str, str]:
     """Write a model as C for the core in ``csrc``.
 
@@ -45,8 +45,9 @@ def emit(
     golden : sequence of arrays, optional
         Inputs for the self-test, of the model input's dtype and shape (with or without batch 1). Two random ones if not given;
         an empty sequence for none. The outputs expected are those of ``Model.run``.
-    optimize : Optimize
-        Which kernels to call; the results are the same.
+    optimize : Optimize or Encoding
+        Which kernels to call: what to choose them for, or what :func:`enginekit.encode.choose.encode` chose. The results are
+        the same.
 
     Returns
     -------
@@ -70,8 +71,8 @@ def emit(
         )
     inputs = default_golden(model) if golden is None else check_golden(model, golden)
     chosen = f"{len(inputs)} given" if golden is not None else f"{len(inputs)} random, seed {GOLDEN_SEED}"
-    values = _front_matter(model, name, f"golden={chosen}, optimize={optimize.value}")
     encoding = encode(model, optimize)
+    values = _front_matter(model, name, f"golden={chosen}, optimize={encoding.optimize.value}")
     return {
         f"{name}.c": _source(model, encoding, inputs, values),
         f"{name}.h": _header(model, encoding.arena, values, len(inputs)),

@@ -2,48 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Params, Program, RequantizeParams
-from enginekit.encode.candidate import Candidate, Context, Encoder
+from enginekit import costs
+from enginekit.chips import ATMEGA4809
+from enginekit.costs.calls import FRAME_CODE, FRAME_STACK, call_bytes
+from enginekit.encode.candidate import Candidate, Context, Encoder, Place
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
 from enginekit.encode.plain import Plain, plain
+from enginekit.encode.search import Combination, Objective, Option, frontier
+from enginekit.work import macs
 
 #: Every way of emitting a step. A new one is one class and one function, named here.
 ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, conv3x3_pool2_layers, conv3x3_code_layers)
-#: Cycles that a further kernel must save to be linked too, when the code is chosen for speed.
-_KERNEL_PRICE = 50_000
+#: Cycles that a byte of flash is worth when the code is chosen for speed: no kernel is added for next to nothing.
+_SPEED_BYTE = 4.0
+#: Cycles of a byte of flash when it is chosen for size, the other way round.
+_SIZE_BYTE = 1e5
+#: What is assumed of a kernel whose cycles are not predicted: cycles a multiply-add, and a byte written.
+_GUESS_MAC, _GUESS_OUTPUT = 60, 250
 
 
 class Optimize(Enum):
-    """What the emitted code is chosen for.
-
-    SIZE takes the plain kernels: the least code. SPEED takes encoded weights and their kernels wherever they are proven.
-    """
+    """What the emitted code is chosen for: fewest bytes of flash, fewest cycles, or the least product of both."""
 
     SIZE = "size"
     SPEED = "speed"
+    BALANCED = "balanced"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a choice must keep to; None where it need not.
+
+    Parameters
+    ----------
+    flash, ram : int or None
+        Bytes of the whole firmware: code, link and two golden pairs included; static RAM, arena and stack.
+    ms : float or None
+        Milliseconds of the slowest input at 20 MHz.
+    """
+
+    flash: int | None = None
+    ram: int | None = None
+    ms: float | None = None
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A step's candidate, and where in the arena its scratch lies."""
+    """A step's candidate, where in the arena its scratch lies, and its cycles: slowest, mean; None where not predicted."""
 
     candidate: Candidate
     scratch: int
+    worst: float | None = None
+    mean: float | None = None
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How each step of a program is emitted, in order, and the bytes of arena that they all need."""
+    """How each step of a program is emitted, in order, the bytes of arena that they all need, and what it was chosen for."""
 
     steps: tuple[Placed, ...]
     arena: int
+    optimize: Optimize
+    #: Bytes of code of the kernels, by the table of costs; of the calls; kernels that the table does not know.
+    kernels: int = 0
+    calls: int = 0
+    unknown: tuple[str, ...] = field(default=())
 
     @property
     def encoded(self) -> dict[int, Candidate]:
@@ -90,61 +126,197 @@ def _hole(program: Program, index: int, size: int) -> int:
     return place
 
 
-def candidates(model: Model, index: int) -> list[Candidate]:
-    """Give every candidate of a step, the plain one first."""
+def candidates(model: Model, index: int, encoders: Sequence[Encoder] = ENCODERS) -> list[Candidate]:
+    """Give every candidate of a step."""
     program = model.program
     step = program.steps[index]
     context = Context(program, index, input_range(program, index), model.graph.tensors[step.x].zero_point)
-    return [candidate for encoder in ENCODERS for candidate in encoder(context)]
+    return [candidate for encoder in encoders for candidate in encoder(context)]
 
 
-def encode(model: Model, optimize: Optimize) -> Encoding:
+def step_inputs(model: Model, x: NDArray[Any]) -> Iterator[NDArray[np.int8]]:
+    """Yield what each step reads, ``int8[n, x_size]`` (bytes, if it is no int8), when the model runs inputs ``x[n, ...]``."""
+    program = model.program
+    places = {program.input_offsets[0]: np.ascontiguousarray(x)}
+    for step, trace in zip(program.steps, model.trace(x), strict=True):
+        yield places[step.x_offset].view(np.int8).reshape(len(x), -1)
+        places[step.y_offset] = np.ascontiguousarray(trace.array)
+
+
+def encode(
+    model: Model,
+    optimize: Optimize | Encoding,
+    *,
+    limits: Limits = Limits(),
+    samples: NDArray[Any] | None = None,
+    encoders: Sequence[Encoder] = ENCODERS,
+) -> Encoding:
     """Choose encodings.
 
     Parameters
     ----------
     model : Model
-    optimize : Optimize
+    optimize : Optimize or Encoding
+        What to choose for; a choice made before is returned as it is.
+    limits : Limits
+        What the choice must keep to.
+    samples : array, optional
+        Inputs of the model, over which the cycles of kernels that depend on them are averaged. Without, they count half-way
+        between the slowest input and one of zero points only.
+    encoders : sequence of Encoder
+        Where candidates come from.
 
     Returns
     -------
     Encoding
-        Plain kernels with ``Optimize.SIZE``; with ``Optimize.SPEED`` what is fastest as a whole, wherever something faster
-        than the plain kernel is proven.
+        The best combination that keeps to the limits, over all candidates of all steps: the code of a kernel is paid for once.
+
+    Raises
+    ------
+    DoesNotFitError
+        If no combination keeps to the limits: says by how much the nearest one does not, and what it is.
     """
-    choices = [candidates(model, index) for index in range(len(model.program.steps))]
-    if optimize is Optimize.SIZE:
-        return place(model.program, [choice[0] for choice in choices])
-    return place(model.program, _fastest([choice[1:] or choice for choice in choices]))
+    if isinstance(optimize, Encoding):
+        return optimize
+    program = model.program
+    inputs = [None] * len(program.steps) if samples is None else list(step_inputs(model, samples))
+    table = costs.load()
+    options = [
+        [_option(model, index, candidate, inputs[index], table) for candidate in candidates(model, index, encoders)]
+        for index in range(len(program.steps))
+    ]
+    objective = _OBJECTIVES[optimize]
+    found = _within(model, options, limits, objective, table)
+    return _encoding(model, min(found, key=objective), optimize, table)
 
 
-def _fastest(choices: Sequence[Sequence[Candidate]]) -> list[Candidate]:
-    """Find the fewest cycles, those for further kernels included. Chains that call the same kernels compete step by step."""
-    best: dict[frozenset[str], tuple[int, list[Candidate]]] = {frozenset(): (0, [])}
-    for choice in choices:
-        longer: dict[frozenset[str], tuple[int, list[Candidate]]] = {}
-        for symbols, (cost, chain) in best.items():
-            for candidate in choice:
-                union = symbols | frozenset(candidate.symbols)
-                total = cost + (candidate.cycles or 0) + _KERNEL_PRICE * len(union - symbols)
-                if union not in longer or total < longer[union][0]:
-                    longer[union] = (total, [*chain, candidate])
-        best = longer
-    return min(best.values(), key=lambda found: found[0])[1]
+_OBJECTIVES: dict[Optimize, Objective] = {
+    Optimize.SPEED: lambda c: c.mean + _SPEED_BYTE * c.flash,
+    Optimize.SIZE: lambda c: c.mean + _SIZE_BYTE * c.flash,
+    Optimize.BALANCED: lambda c: (1 + c.mean) * (1 + c.flash),
+}
 
 
-def place(program: Program, chosen: Sequence[Candidate]) -> Encoding:
-    """Find room for the scratch of each step's candidate."""
-    placed, arena = [], max((offset + 1 for offset in (*program.input_offsets, *program.output_offsets)), default=0)
-    for index, (step, candidate) in enumerate(zip(program.steps, chosen, strict=True)):
-        scratch = 0
-        if isinstance(candidate, Plain):
-            scratch = step.scratch_offset
-            arena = max(arena, scratch + step.scratch_size if step.scratch_size else 0)
-        elif candidate.scratch:
-            scratch = _hole(program, index, candidate.scratch)
-            arena = max(arena, scratch + candidate.scratch)
-        ends = (step.x_offset + step.x_size, step.x2_offset + step.x2_size, step.y_offset + step.y_size)
-        arena = max(arena, *ends)
-        placed.append(Placed(candidate, scratch))
-    return Encoding(tuple(placed), arena)
+def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.int8] | None, table: costs.Table) -> Option:
+    step = model.program.steps[index]
+    scratch, end = _room(model.program, index, candidate)
+    if inputs is None:
+        empty = np.full((1, step.x_size), model.graph.tensors[step.x].zero_point, np.int8)
+        worst, quick = candidate.cycles, candidate.mean_cycles(empty)
+        mean = None if worst is None or quick is None else (worst + quick) / 2
+    else:
+        worst, mean = candidate.cycles, candidate.mean_cycles(inputs)
+    predicted = worst is not None and mean is not None
+    guess = float(_GUESS_MAC * macs(step) + _GUESS_OUTPUT * step.y_size)
+    return Option(
+        candidate,
+        candidate.flash + 24 * len(candidate.symbols),
+        end,
+        scratch,
+        table.deepest(candidate.symbols),
+        guess if worst is None else float(worst),
+        guess if mean is None else float(mean),
+        predicted,
+    )
+
+
+def fixed_flash(model: Model, table: costs.Table, golden: int = 2) -> int:
+    """Bytes of flash around a model: the link with its card, ``model_run`` itself, `golden` pairs and their test."""
+    edges = (*model.inputs, *model.outputs)
+    pair = sum(tensor_bytes(tensor) for tensor in edges)
+    card = len(model.graph.name[:31] or "model") - len("model")
+    card += sum(2 * (max(len(tensor.shape) - 1, 1) - 1) + len(tensor.dtype.name) - len("int8") for tensor in edges)
+    return table.flash + card + FRAME_CODE + golden * pair + (table.selftest if golden else 0)
+
+
+def tensor_bytes(tensor: Any) -> int:
+    """Bytes of a tensor of batch 1."""
+    return int(np.prod(tensor.shape, dtype=np.int64)) * int(tensor.dtype.itemsize)
+
+
+def stack_bound(table: costs.Table, deepest: int) -> int:
+    """Bytes of stack of the firmware, given those of the deepest kernel."""
+    return max(table.stack, table.stack_to_model + FRAME_STACK + 2 + deepest)
+
+
+def _excess(model: Model, found: Combination, limits: Limits, table: costs.Table) -> dict[str, float]:
+    """By how much a combination exceeds each limit, relative to it."""
+    used = {
+        "flash": found.flash + fixed_flash(model, table),
+        "ram": table.ram + found.arena + stack_bound(table, found.stack),
+        "ms": 1000 * found.worst / ATMEGA4809.clock,
+    }
+    bounds = {"flash": limits.flash, "ram": limits.ram, "ms": limits.ms}
+    return {key: used[key] - bound for key, bound in bounds.items() if bound is not None and used[key] > bound}
+
+
+def _within(
+    model: Model, options: Sequence[Sequence[Option]], limits: Limits, objective: Objective, table: costs.Table
+) -> list[Combination]:
+    """List the combinations that keep to the limits, for every depth of stack that leaves the arena enough room."""
+    seen: list[Combination] = []
+    if limits.ram is None:
+        seen = frontier(options, table, objective)
+    else:
+        for deepest in {option.stack for step in options for option in step} or {0}:
+            room = limits.ram - table.ram - stack_bound(table, deepest)
+            usable = [[o for o in step if o.stack <= deepest and o.arena <= room] for step in options]
+            seen += frontier(usable, table, objective) if all(usable) else []
+    fitting = [found for found in seen if not _excess(model, found, limits, table)]
+    if not fitting:
+        raise DoesNotFitError(_refusal(model, frontier(options, table, objective), limits, table))
+    sure = [found for found in fitting if all(option.predicted for option in found.options)]
+    if limits.ms is not None and not sure:
+        names = [s.name for s, o in zip(model.program.steps, fitting[0].options, strict=True) if not o.predicted]
+        about = f"cycles of {', '.join(names)} are not predicted: {limits.ms} ms cannot be promised"
+        raise DoesNotFitError(f"model {model.graph.name!r}: {about}")
+    return fitting if limits.ms is None else sure
+
+
+def _refusal(model: Model, seen: Sequence[Combination], limits: Limits, table: costs.Table) -> str:
+    bounds = {"flash": limits.flash or 1, "ram": limits.ram or 1, "ms": limits.ms or 1}
+
+    def distance(found: Combination) -> float:
+        return sum(amount / bounds[key] for key, amount in _excess(model, found, limits, table).items())
+
+    nearest = min(seen, key=distance)
+    lacks = _excess(model, nearest, limits, table)
+    texts = {
+        "flash": "flash: {:,.0f} bytes too many for {:,}",
+        "ram": "RAM: {:,.0f} bytes too many for {:,}",
+        "ms": "slowest input: {:.2f} ms too many for {:,}",
+    }
+    problems = "; ".join(texts[key].format(amount, bounds[key]) for key, amount in lacks.items())
+    pairs = zip(model.program.steps, nearest.options, strict=True)
+    chosen = ", ".join(f"{step.name}: {option.candidate.encoding}" for step, option in pairs)
+    return f"model {model.graph.name!r}: no combination of encodings keeps to the limits. The nearest ({chosen}): {problems}"
+
+
+def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs.Table) -> Encoding:
+    program = model.program
+    placed = tuple(Placed(o.candidate, o.scratch, *((o.worst, o.mean) if o.predicted else (None, None))) for o in found.options)
+    edges = max((offset + 1 for offset in (*program.input_offsets, *program.output_offsets)), default=0)
+    pairs = zip(program.steps, placed, strict=True)
+    texts = [each.candidate.emit(Place(step, "model", each.scratch)) for step, each in pairs]
+    return Encoding(
+        placed,
+        max(found.arena, edges, program.arena if not placed else 0),
+        optimize,
+        table.code(found.symbols),
+        sum(call_bytes(text.calls) for text in texts),
+        tuple(table.unknown(found.symbols)),
+    )
+
+
+def _room(program: Program, index: int, candidate: Candidate) -> tuple[int, int]:
+    """Find where a candidate's scratch lies, and where all that its step uses ends."""
+    step = program.steps[index]
+    ends = [step.x_offset + step.x_size, step.x2_offset + step.x2_size, step.y_offset + step.y_size]
+    scratch = 0
+    if isinstance(candidate, Plain):
+        scratch = step.scratch_offset
+    elif candidate.scratch:
+        scratch = _hole(program, index, candidate.scratch)
+    if candidate.scratch:
+        ends.append(scratch + candidate.scratch)
+    return scratch, max(ends)
