@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Step
@@ -13,7 +15,11 @@ from enginekit import costs as cost_tables
 from enginekit.chips import ATMEGA4809, Chip
 from enginekit.costs.calls import FRAME_CODE
 from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, tensor_bytes
+from enginekit.proofs import Proof, prove
 from enginekit.work import macs
+
+#: The firmware aligns the arena to so many bytes, and its size with it.
+ARENA_ALIGNMENT = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class StepPlan:
         Multiply-adds (for pools: taps read).
     acc_bits : int
         Bits of the smallest signed accumulator that cannot overflow, proven from the weights; 0 without an accumulator.
+    acc_low, acc_high : int
+        The lowest and highest accumulator, which some input reaches.
     symbols : tuple of str
         Functions of the core that it calls.
     worst_cycles, mean_cycles : float or None
@@ -58,6 +66,8 @@ class StepPlan:
     scratch_size: int
     macs: int
     acc_bits: int
+    acc_low: int
+    acc_high: int
     symbols: tuple[str, ...]
     worst_cycles: float | None
     mean_cycles: float | None
@@ -158,7 +168,7 @@ class Plan:
         }
 
 
-def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> Plan:
+def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples: NDArray[Any] | None = None) -> Plan:
     """Give what `model` costs on the chip.
 
     Parameters
@@ -167,6 +177,8 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> Plan:
         Any int8 model.
     optimize : Optimize or Encoding
         As for :func:`enginekit.emit.emit`.
+    samples : array[n, ...], optional
+        Inputs of the model for means and for the ranges that accumulators are proven over; without, all inputs.
 
     Returns
     -------
@@ -177,8 +189,8 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> Plan:
     program = model.program
     table = cost_tables.load()
     pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
-    encoding = encode(model, optimize)
-    steps = tuple(_step_plan(step, placed) for step, placed in zip(program.steps, encoding.steps, strict=True))
+    encoding = encode(model, optimize, samples=samples)
+    steps = tuple(_step_plan(*each) for each in zip(program.steps, encoding.steps, prove(model, samples), strict=True))
     symbols = [name for step in steps for name in step.symbols]
     return Plan(
         name=model.graph.name,
@@ -189,7 +201,7 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> Plan:
         kernels=encoding.kernels,
         calls=encoding.calls + FRAME_CODE,
         link=fixed_flash(model, table) - FRAME_CODE,
-        ram=table.ram + encoding.arena,
+        ram=table.ram + -(-encoding.arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
         stack=stack_bound(table, table.deepest(symbols)),
         unknown=encoding.unknown,
     )
@@ -232,7 +244,7 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
         raise DoesNotFitError(f"model {costs.name!r} does not fit. " + ". ".join(problems))
 
 
-def _step_plan(step: Step, placed: Placed) -> StepPlan:
+def _step_plan(step: Step, placed: Placed, proof: Proof) -> StepPlan:
     weights, bias, tables, params = placed.candidate.data
     return StepPlan(
         name=step.name,
@@ -250,7 +262,9 @@ def _step_plan(step: Step, placed: Placed) -> StepPlan:
         scratch_offset=placed.scratch,
         scratch_size=placed.candidate.scratch,
         macs=macs(step),
-        acc_bits=step.acc_bound.bit_length() + 1 if step.acc_bound else 0,
+        acc_bits=proof.bits,
+        acc_low=proof.low,
+        acc_high=proof.high,
         symbols=placed.candidate.symbols,
         worst_cycles=placed.worst,
         mean_cycles=placed.mean,

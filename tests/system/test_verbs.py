@@ -74,9 +74,9 @@ def test_simulate_prints_costs_and_no_difference(path, capsys, tmp_path, optimiz
 
 def test_simulate_prints_tables(path, codes, capsys):
     text = printed(capsys, "simulate", path, "--images", codes[0], "--count", 2, "--usart", 1)
-    for step in engine.load(path).program.steps:
+    for step in plan(engine.load(path)).steps:
         assert re.search(rf"^{step.name} +{step.kernel} +\d+ ", text, re.M)
-        assert re.search(rf"^eng_{step.kernel} +\d+$", text, re.M)
+        assert all(re.search(rf"^{symbol} +\d+$", text, re.M) for symbol in step.symbols)
     assert re.search(r"^bytes chip unlike host +0 of 20$", text, re.M)
     assert re.search(r"^time per inference, 20 MHz +\d+\.\d ms$", text, re.M)
 

@@ -206,6 +206,7 @@ def test_inspect_as_json(folder, capsys):
     about = json.loads(out)
     assert set(about) == {
         *("name", "arena", "flash", "macs", "golden", "steps", "sha256", "chip", "fits", "problem", "inputs", "outputs"),
+        *("optimize", "kernels", "calls", "code", "link", "firmware", "ram", "stack", "unknown", "worst_ms", "mean_ms"),
     }
     model = engine.load(folder / "net.tflite")
     assert about["sha256"] == model.digest.hex()
@@ -227,7 +228,8 @@ def test_inspect_prints_a_table(folder, capsys):
     lines = out.splitlines()
     assert lines[0].split()[:2] == ["layer", "kernel"]
     assert "6x6x1" in lines[2]
-    assert lines[-1].endswith("bytes of RAM")
+    assert re.fullmatch(r"[\d,]+ bytes of RAM for the arena; the firmware [\d,]+, and at most [\d,]+ of stack", lines[-2])
+    assert "encoding" in lines[0]
 
 
 @pytest.fixture
@@ -243,7 +245,7 @@ def test_a_model_too_large_for_the_chip_says_by_how_many_bytes(large, capsys, tm
     code, out, err = run(capsys, "inspect", large, "--json")
     about = json.loads(out)
     assert (code, about["fits"]) == (0, False)
-    lacking = about["flash"] - 48640
+    lacking = about["firmware"] - 48640
     assert f"{lacking:,} bytes too many" in about["problem"]
     code, out, err = run(capsys, "inspect", large, "--check")
     assert code == 1
@@ -284,13 +286,21 @@ def test_emit_as_json_with_golden_inputs(folder, capsys, tmp_path):
     code, out, _ = run(capsys, "emit", folder / "net.tflite", "-o", tmp_path, "--golden", tmp_path / "g.npy", "--json")
     assert code == 0
     about = json.loads(out)
-    assert set(about) == {"files", "flash", "arena"}
+    assert about["files"] == [str(tmp_path / name) for name in ("model.c", "model.h")]
+    assert about["firmware"] == about["flash"] + about["code"] + about["link"]
     assert "golden=3 given" in (tmp_path / "model.c").read_text()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--name", "int"], "name 'int' is a keyword"), (["--golden", "X"], "golden input 0 is float32; the model takes int8")],
+    [
+        (["--name", "int"], "name 'int' is a keyword"),
+        (["--golden", "X"], "golden input 0 is float32; the model takes int8"),
+        (["--max-flash", "4000"], "no combination of encodings keeps to the limits. The nearest (conv2d_max_pool2d: "),
+        (["--max-flash", "4000"], "bytes too many for 4,000"),
+        (["--max-ram", "90"], "bytes too many for 90"),
+        (["--max-acc-bits", "9"], "accumulators of 9 bits do not hold: "),
+    ],
 )
 def test_emit_errors(folder, capsys, tmp_path, options, message):
     options = [folder / "x.npy" if part == "X" else part for part in options]

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from enginekit.cli.choice import OPTIMIZE
 from enginekit.cli.inputs import DATA_SOURCES
 
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chip", type=int, default=0, metavar="N", help="run the first N images on the simulated chip (default: 0)"
     )
-    parser.add_argument("--optimize", choices=("size", "speed"), default="size", help="as for emit (default: size)")
+    parser.add_argument("--optimize", choices=OPTIMIZE, default="size", help="as for emit (default: size)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

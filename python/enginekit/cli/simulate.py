@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from enginekit.cli.choice import OPTIMIZE
 from enginekit.cli.inputs import DATA_SOURCES
 
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=_positive, default=10, help="how many of them (default: 10)")
     parser.add_argument("--build", metavar="DIR", help="keep the firmware's sources and images in this folder")
     parser.add_argument("--usart", type=int, choices=range(4), default=3, help="the chip's serial port (default: 3)")
-    parser.add_argument("--optimize", choices=("size", "speed"), default="size", help="as for emit (default: size)")
+    parser.add_argument("--optimize", choices=OPTIMIZE, default="size", help="as for emit (default: size)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

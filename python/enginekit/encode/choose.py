@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Params, Program, RequantizeParams
+from engine.program import Program
 from enginekit import costs
 from enginekit.chips import ATMEGA4809
 from enginekit.costs.calls import FRAME_CODE, FRAME_STACK, call_bytes
@@ -22,6 +22,7 @@ from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
 from enginekit.encode.plain import Plain, plain
 from enginekit.encode.search import Combination, Objective, Option, frontier
+from enginekit.proofs import Proof, prove
 from enginekit.work import macs
 
 #: Every way of emitting a step. A new one is one class and one function, named here.
@@ -52,11 +53,14 @@ class Limits:
         Bytes of the whole firmware: code, link and two golden pairs included; static RAM, arena and stack.
     ms : float or None
         Milliseconds of the slowest input at 20 MHz.
+    acc_bits : int or None
+        Bits of the widest accumulator, see :mod:`enginekit.proofs`.
     """
 
     flash: int | None = None
     ram: int | None = None
     ms: float | None = None
+    acc_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,28 +91,6 @@ class Encoding:
         return {index: placed.candidate for index, placed in enumerate(self.steps) if not isinstance(placed.candidate, Plain)}
 
 
-def _output_range(params: Params) -> tuple[int, int]:
-    if isinstance(params, Conv2DMaxPool2DParams):
-        return params.conv.y.lo, params.conv.y.hi
-    if isinstance(params, DenseParams | DenseWideParams | Conv2DParams | RequantizeParams):
-        return params.y.lo, params.y.hi
-    return -128, 127
-
-
-def input_range(program: Program, index: int) -> tuple[int, int]:
-    """Lowest and highest code that a step can read: the clamp of the step that wrote it, else all of int8.
-
-    Buffers are compared by place, as reshaping costs no step.
-    """
-    step = program.steps[index]
-    for before in reversed(program.steps[:index]):
-        if before.y_offset < step.x_offset + step.x_size and step.x_offset < before.y_offset + before.y_size:
-            if (before.y_offset, before.y_size) != (step.x_offset, step.x_size):
-                return -128, 127
-            return _output_range(before.params)
-    return -128, 127
-
-
 def _hole(program: Program, index: int, size: int) -> int:
     """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
     step = program.steps[index]
@@ -126,11 +108,10 @@ def _hole(program: Program, index: int, size: int) -> int:
     return place
 
 
-def candidates(model: Model, index: int, encoders: Sequence[Encoder] = ENCODERS) -> list[Candidate]:
-    """Give every candidate of a step."""
-    program = model.program
-    step = program.steps[index]
-    context = Context(program, index, input_range(program, index), model.graph.tensors[step.x].zero_point)
+def candidates(model: Model, proofs: Sequence[Proof], index: int, encoders: Sequence[Encoder] = ENCODERS) -> list[Candidate]:
+    """Give every candidate of a step; `proofs` are those of the model, for every input."""
+    zero_x = model.graph.tensors[model.program.steps[index].x].zero_point
+    context = Context(model.program, index, proofs[index].x_range, zero_x)
     return [candidate for encoder in encoders for candidate in encoder(context)]
 
 
@@ -174,15 +155,17 @@ def encode(
     Raises
     ------
     DoesNotFitError
-        If no combination keeps to the limits: says by how much the nearest one does not, and what it is.
+        If an accumulator is wider than allowed, or no combination keeps to the limits: says by how much the nearest one does
+        not, and what it is.
     """
     if isinstance(optimize, Encoding):
         return optimize
     program = model.program
     inputs = [None] * len(program.steps) if samples is None else list(step_inputs(model, samples))
-    table = costs.load()
+    table, proofs = costs.load(), prove(model)
+    _check_accumulators(model, proofs, limits)
     options = [
-        [_option(model, index, candidate, inputs[index], table) for candidate in candidates(model, index, encoders)]
+        [_option(model, index, candidate, inputs[index], table) for candidate in candidates(model, proofs, index, encoders)]
         for index in range(len(program.steps))
     ]
     objective = _OBJECTIVES[optimize]
@@ -195,6 +178,15 @@ _OBJECTIVES: dict[Optimize, Objective] = {
     Optimize.SIZE: lambda c: c.mean + _SIZE_BYTE * c.flash,
     Optimize.BALANCED: lambda c: (1 + c.mean) * (1 + c.flash),
 }
+
+
+def _check_accumulators(model: Model, proofs: Sequence[Proof], limits: Limits) -> None:
+    wide = [proof for proof in proofs if limits.acc_bits is not None and proof.bits > limits.acc_bits]
+    if wide:
+        texts = [f"{p.name} needs {p.bits} (its accumulator reaches {p.low:,} to {p.high:,})" for p in wide]
+        raise DoesNotFitError(
+            f"model {model.graph.name!r}: accumulators of {limits.acc_bits} bits do not hold: {'; '.join(texts)}"
+        )
 
 
 def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.int8] | None, table: costs.Table) -> Option:

@@ -1,0 +1,105 @@
+"""Arguments of the verbs that choose encodings, and what they print of the choice."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from enginekit.cli.inputs import DATA_SOURCES
+from enginekit.cli.output import as_table
+
+#: For verbs that take nothing else of it.
+OPTIMIZE = ("size", "speed", "balanced")
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Declare what :func:`choose` reads."""
+    parser.add_argument(
+        "--optimize",
+        choices=OPTIMIZE,
+        default="size",
+        help="fewest bytes of flash, fewest cycles, or the least product of both (default %(default)s)",
+    )
+    parser.add_argument("--max-flash", type=int, metavar="BYTES", help="of the whole firmware with its link and self-test")
+    parser.add_argument("--max-ram", type=int, metavar="BYTES", help="static RAM, arena and stack of the firmware")
+    parser.add_argument("--max-ms", type=float, metavar="MS", help="milliseconds of the slowest input at 20 MHz")
+    parser.add_argument(
+        "--max-acc-bits", type=int, metavar="BITS", help="of every layer's accumulator, proven from its weights"
+    )
+    add_samples(parser)
+
+
+def add_samples(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--samples``."""
+    parser.add_argument("--samples", metavar="SOURCE", help=f"inputs over which cycles are averaged: {DATA_SOURCES}")
+    parser.add_argument("--count", type=int, default=100, help="how many of them (default: %(default)s)")
+
+
+def samples(args: argparse.Namespace, model: Any) -> Any:
+    """Read what ``--samples`` names; None without."""
+    from enginekit.cli import codes
+
+    return None if args.samples is None else codes.get(model, args.samples, args.count).x
+
+
+def choose(args: argparse.Namespace, model: Any, *, for_chip: bool) -> Any:
+    """Choose encodings as the arguments say; `for_chip` prefers what fits the ATmega4809.
+
+    Raises
+    ------
+    DoesNotFitError
+        If nothing keeps to the limits given.
+    """
+    from engine.errors import DoesNotFitError
+    from enginekit.chips import ATMEGA4809
+    from enginekit.encode.choose import Limits, Optimize, encode
+
+    given = {"flash": args.max_flash, "ram": args.max_ram, "ms": args.max_ms, "acc_bits": args.max_acc_bits}
+    chip = {"flash": ATMEGA4809.usable_flash, "ram": ATMEGA4809.ram} if for_chip else {}
+    tighter = given | {key: min(value, given[key] or value) for key, value in chip.items()}
+    more = {"samples": samples(args, model)}
+    try:
+        return encode(model, Optimize(args.optimize), limits=Limits(**tighter), **more)
+    except DoesNotFitError:
+        if any(value is not None for value in given.values()):
+            raise
+        return encode(model, Optimize(args.optimize), **more)  # whoever asked says by how much it does not fit
+
+
+def steps_table(costs: Any) -> str:
+    """Print what was chosen, one line a step."""
+    header = ["layer", "kernel", "encoding", "flash", "arena", "acc bits", "slowest, cycles", "mean, cycles"]
+    rows = [
+        [s.name, s.kernel, s.encoding, s.flash, s.arena, s.acc_bits, cycles(s.worst_cycles), cycles(s.mean_cycles)]
+        for s in costs.steps
+    ]
+    return as_table(header, rows)
+
+
+def totals(costs: Any) -> str:
+    """Print the sums."""
+    unknown = f"; not counted, as no table has it: {', '.join(costs.unknown)}" if costs.unknown else ""
+    lines = [
+        f"{costs.flash:,} bytes of flash for data, {costs.code:,} for code{unknown}; with the link {costs.firmware:,}",
+        f"{costs.arena:,} bytes of RAM for the arena; the firmware {costs.ram:,}, and at most {costs.stack:,} of stack",
+        f"slowest input {ms(costs.worst_ms)}, mean {ms(costs.mean_ms)} at 20 MHz",
+    ]
+    return "\n".join(lines)
+
+
+def cycles(value: float | None) -> str:
+    """Print cycles, or that they are not predicted.
+
+    >>> cycles(1234.4), cycles(None)
+    ('1,234', 'not predicted')
+    """
+    return "not predicted" if value is None else f"{value:,.0f}"
+
+
+def ms(value: float | None) -> str:
+    """Print milliseconds, or that they are not predicted.
+
+    >>> ms(2.5), ms(None)
+    ('2.500 ms', 'not predicted')
+    """
+    return "not predicted" if value is None else f"{value:.3f} ms"
