@@ -191,7 +191,6 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
     pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
     encoding = encode(model, optimize, samples=samples)
     steps = tuple(_step_plan(*each) for each in zip(program.steps, encoding.steps, prove(model, samples), strict=True))
-    symbols = [name for step in steps for name in step.symbols]
     return Plan(
         name=model.graph.name,
         optimize=encoding.optimize.value,
@@ -202,7 +201,7 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         calls=encoding.calls + FRAME_CODE,
         link=fixed_flash(model, table) - FRAME_CODE,
         ram=table.ram + -(-encoding.arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
-        stack=stack_bound(table, table.deepest(symbols)),
+        stack=stack_bound(table, encoding.stack),
         unknown=encoding.unknown,
     )
 

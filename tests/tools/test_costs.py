@@ -30,6 +30,7 @@ def test_the_table_is_what_is_linked(tmp_path):
         assert got == want, hint
         assert known.stack == linked["stack"], hint
     base = {"flash": table.flash, "ram": table.ram, "stack": table.stack, "stack_to_model": table.stack_to_model}
+    base["selftest"] = table.selftest
     assert measured["base"] == base, "the firmware has changed: run `python -m enginekit.costs.measure`"
 
 

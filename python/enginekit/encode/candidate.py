@@ -104,6 +104,11 @@ class Candidate(ABC):
         return (self.symbols[-1],)
 
     @property
+    def own_stack(self) -> int | None:
+        """Bytes of stack of the code that it writes itself and counts as data; None if it calls the core's functions."""
+        return None
+
+    @property
     def scratch(self) -> int:
         """Bytes of the arena wanted while the step runs, beside what the program has placed for it."""
         return 0

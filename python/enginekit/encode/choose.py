@@ -84,6 +84,8 @@ class Encoding:
     kernels: int = 0
     calls: int = 0
     unknown: tuple[str, ...] = field(default=())
+    #: Bytes of stack of the deepest kernel.
+    stack: int = 0
 
     @property
     def encoded(self) -> dict[int, Candidate]:
@@ -205,7 +207,7 @@ def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.i
         candidate.flash + 24 * len(candidate.symbols),
         end,
         scratch,
-        table.deepest(candidate.symbols),
+        table.deepest(candidate.symbols) if candidate.own_stack is None else candidate.own_stack,
         guess if worst is None else float(worst),
         guess if mean is None else float(mean),
         predicted,
@@ -296,7 +298,8 @@ def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs
         optimize,
         table.code(found.symbols),
         sum(call_bytes(text.calls) for text in texts),
-        tuple(table.unknown(found.symbols)),
+        tuple(table.unknown(name for each in placed if each.candidate.own_stack is None for name in each.candidate.symbols)),
+        found.stack,
     )
 
 

@@ -87,6 +87,11 @@ class Conv3x3Code(Candidate):
         return (self.symbol,)
 
     @property
+    def own_stack(self) -> int:
+        """Bytes of stack."""
+        return 27
+
+    @property
     def headers(self) -> tuple[str, ...]:
         """Headers that declare what is called off the chip."""
         return ("eng/encodings_conv.h",)
