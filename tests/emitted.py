@@ -10,13 +10,11 @@ import compilers
 import numpy as np
 
 #: Sources of the core that inference needs.
-CORE = sorted((compilers.ROOT / "csrc" / "src").glob("*_s8.c")) + [
-    compilers.ROOT / "csrc" / "src" / name
-    for name in (
-        *("quantize_f32.c", "requantize_u8.c", "rescale.c", "rescale_wide.c", "status.c"),
-        *("add_s24.c", "dense_rows.c", "dense_runs.c", "requant_s24.c"),
-    )
-]
+CORE = sorted(
+    path
+    for path in (compilers.ROOT / "csrc" / "src").glob("*.c")
+    if path.stem == "quantize_f32" or not path.stem.endswith("_f32") and path.stem not in ("model", "model_check", "random")
+)
 HEADERS = ("eng/infer_s8.h", "eng/tensor_s8.h")
 TEXT = "".join((compilers.ROOT / "csrc/include" / header).read_text() for header in HEADERS)
 KERNELS = re.findall(r"^void (eng_\w+)\(", TEXT, re.MULTILINE)

@@ -31,8 +31,8 @@ ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, conv3x3_pool2_layers, conv
 _SPEED_BYTE = 4.0
 #: Cycles of a byte of flash when it is chosen for size, the other way round.
 _SIZE_BYTE = 1e5
-#: What is assumed of a kernel whose cycles are not predicted: cycles a multiply-add, and a byte written.
-_GUESS_MAC, _GUESS_OUTPUT = 60, 250
+#: What is assumed where cycles are not predicted: cycles a multiply-add of a plain kernel and of another, and a byte written.
+_GUESS_PLAIN, _GUESS_MAC, _GUESS_OUTPUT = 60, 12, 250
 
 
 class Optimize(Enum):
@@ -201,7 +201,7 @@ def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.i
     else:
         worst, mean = candidate.cycles, candidate.mean_cycles(inputs)
     predicted = worst is not None and mean is not None
-    guess = float(_GUESS_MAC * macs(step) + _GUESS_OUTPUT * step.y_size)
+    guess = float((_GUESS_PLAIN if isinstance(candidate, Plain) else _GUESS_MAC) * macs(step) + _GUESS_OUTPUT * step.y_size)
     return Option(
         candidate,
         candidate.flash + 24 * len(candidate.symbols),
