@@ -69,6 +69,16 @@ cdef extern from "eng/encodings.h" nogil:
     void eng_requant40_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y)
 
 
+cdef extern from "eng/encodings_moved.h" nogil:
+    ctypedef struct eng_moved:
+        const int8_t *rest
+        uint8_t period, cells, capacity, limit
+
+    uint8_t eng_moved_s8(const eng_moved *p, const int8_t *x, uint8_t *moved)
+    void eng_dense_moved3_s24(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum)
+    void eng_dense_moved4_s24(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum)
+    void eng_dense_moved5_s24(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum)
+
 cdef extern from "eng/encodings_conv.h" nogil:
     ctypedef struct eng_filter3x3_code:
         int8_t w[9]
@@ -88,6 +98,7 @@ cdef extern from "eng/encodings_conv.h" nogil:
 
 ctypedef void (*dense_rows)(const eng_dense_rows *p, const int8_t *x, uint8_t *sum) noexcept nogil
 ctypedef void (*dense_runs)(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum) noexcept nogil
+ctypedef void (*dense_moved)(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum) noexcept nogil
 
 cdef dense_rows *ROWS = [
     eng_dense_rows1_s24, eng_dense_rows2_s24, eng_dense_rows3_s24, eng_dense_rows4_s24, eng_dense_rows5_s24, NULL, NULL,
@@ -97,6 +108,7 @@ cdef dense_runs *RUNS = [
     eng_dense_runs1_s24, eng_dense_runs2_s24, eng_dense_runs3_s24, eng_dense_runs4_s24, eng_dense_runs5_s24, NULL, NULL,
     eng_dense_runs8_s24,
 ]
+cdef dense_moved *MOVED = [eng_dense_moved3_s24, eng_dense_moved4_s24, eng_dense_moved5_s24]
 
 #: Longest group of a block of 1 to 5 rows, and of 8.
 DEPTH, DEPTH8 = ENG_ROWS_DEPTH, ENG_ROWS8_DEPTH
@@ -391,3 +403,92 @@ def conv3x3_pool2_code_s8(filters, still, x, *, zero_x, shift):
     cdef int8_t[:, :, ::1] out = np.empty((p.out_h, p.out_w, out_c), np.int8)
     eng_conv3x3_pool2_code_s8(&p, &px[0, 0], &out[0, 0, 0])
     return np.asarray(out)
+
+
+def moved_s8(x, rest, *, capacity, limit):
+    """Find the runs of cells of inputs that differ from codes at rest.
+
+    Parameters
+    ----------
+    x : int8[cells * period]
+        1 to 255 cells.
+    rest : int8[period]
+        1 to 85 codes.
+    capacity : int
+        Most runs, 1 to 127.
+    limit : int
+        Most cells in runs, 0 to 255.
+
+    Returns
+    -------
+    bytes or None
+        Number of runs, then gap and length of each in cells; None if a limit is exceeded.
+
+    Examples
+    --------
+    >>> rest = np.array([0, 7], np.int8)
+    >>> list(moved_s8(np.array([0, 7, 1, 7, 0, 0, 0, 7], np.int8), rest, capacity=2, limit=4))
+    [1, 1, 2]
+    """
+    cdef str function = "moved_s8"
+    period = check.integer(function, "period", len(rest), 1, 85)
+    cells = check.integer(function, "cells", len(x) // period, 1, 255)
+    cdef const int8_t[::1] pr = check.array(function, "rest", rest, np.int8, (period,))
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, (cells * period,))
+    cdef eng_moved p
+    p.rest = &pr[0]
+    p.period, p.cells = period, cells
+    p.capacity = check.integer(function, "capacity", capacity, 1, 127)
+    p.limit = check.integer(function, "limit", limit, 0, 255)
+    cdef uint8_t[::1] out = np.zeros(1 + 2 * capacity, np.uint8)
+    if not eng_moved_s8(&p, &px[0], &out[0]):
+        return None
+    return bytes(out[: 1 + 2 * out[0]])
+
+
+def dense_moved_s24(w, start, x, rest, moved):
+    """Dense sums over runs of cells, as ``eng_dense_moved<R>_s24`` computes them.
+
+    Parameters
+    ----------
+    w : int8[blocks, in, rows]
+        `rows` from 3 to 5.
+    start : uint8[blocks, rows, 3]
+        Sums at rest.
+    x : int8[in]
+    rest : int8[period]
+        1 to 51 codes.
+    moved : bytes
+        From :func:`moved_s8`.
+
+    Returns
+    -------
+    int32[blocks * rows]
+
+    Examples
+    --------
+    >>> w, start = np.array([[[2, 0, 0], [3, 0, 0]]], np.int8), np.zeros((1, 3, 3), np.uint8)
+    >>> dense_moved_s24(w, start, np.array([5, 6], np.int8), np.array([5, 7], np.int8), bytes([1, 0, 1]))
+    array([-3,  0,  0], dtype=int32)
+    """
+    cdef str function = "dense_moved_s24"
+    blocks, size, rows = _blocks(function, w, start)
+    check.integer(function, "rows", rows, 3, 5)
+    period = check.integer(function, "period", len(rest), 1, 51)
+    cells = check.integer(function, "cells", size // period, 1, 255)
+    cdef const int8_t[:, :, ::1] pw = w
+    cdef const uint8_t[:, :, ::1] ps = start
+    cdef const int8_t[::1] prest = check.array(function, "rest", rest, np.int8, (period,))
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, (cells * period,))
+    cdef const uint8_t[::1] pm = bytes(moved)
+    if len(pm) == 0 or len(pm) != 1 + 2 * pm[0] or sum(bytes(moved)[1:]) > cells or 0 in bytes(moved)[2::2]:
+        raise ValueError(f"{function}: moved is not a table of runs within {cells} cells")
+    if size != cells * period:
+        raise ValueError(f"{function}: {size} inputs are no whole number of cells of {period}")
+    cdef eng_moved at
+    at.rest = &prest[0]
+    at.period, at.cells, at.capacity, at.limit = period, cells, 127, 255
+    cdef uint8_t[::1] out = np.empty(blocks * rows * 3, np.uint8)
+    cdef eng_dense_rows p = [&pw[0, 0, 0], NULL, &ps[0, 0, 0], blocks, size]
+    MOVED[<int>rows - 3](&p, &at, &px[0], &pm[0], &out[0])
+    return _sums(out)

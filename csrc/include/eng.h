@@ -11,6 +11,7 @@
 #include "eng/dot.h"
 #include "eng/encodings.h"
 #include "eng/encodings_conv.h"
+#include "eng/encodings_moved.h"
 #include "eng/flash.h"
 #include "eng/infer_s8.h"
 #include "eng/layer_f32.h"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from engine.program import Program, Step
+from enginekit.encode.rest import Rest
 
 
 class Data(NamedTuple):
@@ -43,12 +44,15 @@ class Context:
         Lowest and highest code that the step can read.
     zero_x : int
         Zero point of what it reads.
+    rest : Rest, optional
+        What it reads where the image is blank, if a convolution wrote it.
     """
 
     program: Program
     index: int
     x_range: tuple[int, int]
     zero_x: int
+    rest: Rest | None = None
 
     @property
     def step(self) -> Step:

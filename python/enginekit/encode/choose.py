@@ -21,6 +21,7 @@ from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
 from enginekit.encode.plain import Plain, plain
+from enginekit.encode.rest import Rest, rest_of
 from enginekit.encode.search import Combination, Objective, Option, frontier
 from enginekit.proofs import Proof, prove
 from enginekit.work import macs
@@ -113,8 +114,24 @@ def _hole(program: Program, index: int, size: int) -> int:
 def candidates(model: Model, proofs: Sequence[Proof], index: int, encoders: Sequence[Encoder] = ENCODERS) -> list[Candidate]:
     """Give every candidate of a step; `proofs` are those of the model, for every input."""
     zero_x = model.graph.tensors[model.program.steps[index].x].zero_point
-    context = Context(model.program, index, proofs[index].x_range, zero_x)
+    context = Context(model.program, index, proofs[index].x_range, zero_x, _rest(model, index))
     return [candidate for encoder in encoders for candidate in encoder(context)]
+
+
+def _rest(model: Model, index: int) -> Rest | None:
+    """What a step reads where the image is blank, if a convolution wrote all of it."""
+    step, before = model.program.steps[index], model.program.steps[index - 1]
+    if index == 0 or (before.y_offset, before.y_size) != (step.x_offset, step.x_size):
+        return None
+    return rest_of(before, model.graph.tensors[before.x].zero_point)
+
+
+def _blank(model: Model, index: int) -> NDArray[np.int8]:
+    """Inputs of a step, ``int8[1, x_size]``, that have nothing in them: zero points, or what a convolution makes of them."""
+    step, rest = model.program.steps[index], _rest(model, index)
+    if rest is not None and step.x_size % len(rest.codes) == 0:
+        return np.tile(rest.codes, step.x_size // len(rest.codes))[None]
+    return np.full((1, step.x_size), model.graph.tensors[step.x].zero_point, np.int8)
 
 
 def step_inputs(model: Model, x: NDArray[Any]) -> Iterator[NDArray[np.int8]]:
@@ -145,7 +162,7 @@ def encode(
         What the choice must keep to.
     samples : array, optional
         Inputs of the model, over which the cycles of kernels that depend on them are averaged. Without, they count half-way
-        between the slowest input and one of zero points only.
+        between the slowest input and a blank one.
     encoders : sequence of Encoder
         Where candidates come from.
 
@@ -195,8 +212,7 @@ def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.i
     step = model.program.steps[index]
     scratch, end = _room(model.program, index, candidate)
     if inputs is None:
-        empty = np.full((1, step.x_size), model.graph.tensors[step.x].zero_point, np.int8)
-        worst, quick = candidate.cycles, candidate.mean_cycles(empty)
+        worst, quick = candidate.cycles, candidate.mean_cycles(_blank(model, index))
         mean = None if worst is None or quick is None else (worst + quick) / 2
     else:
         worst, mean = candidate.cycles, candidate.mean_cycles(inputs)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import QuantError
-from enginekit.encode.groups import DEPTH, DEPTH8, group_lengths, product_range, row_headers
+from enginekit.encode.groups import DEPTH, DEPTH8, InputRange, group_lengths, product_range, row_headers
 
 #: Rows of a block that there are kernels for.
 DENSE_ROWS = (1, 2, 3, 4, 5, 8)
@@ -39,7 +39,7 @@ class DenseRows:
         For ``eng_dense_runs<R>_s24``; None where skipping is not possible or not provable.
     lengths : tuple of (tuple of int)
         Group lengths of each block.
-    x_range : (int, int)
+    x_range : InputRange
         Lowest and highest input code.
     """
 
@@ -49,7 +49,7 @@ class DenseRows:
     start: NDArray[np.uint8]
     runs_start: NDArray[np.uint8] | None
     lengths: tuple[tuple[int, ...], ...]
-    x_range: tuple[int, int]
+    x_range: InputRange
 
     @property
     def blocks(self) -> int:
@@ -140,15 +140,13 @@ def _bound(what: str, low: NDArray[np.int64], high: NDArray[np.int64], bound: in
         raise QuantError(f"{what} can reach {worst}; 24-bit sums must stay below {bound}")
 
 
-def _runs_start(
-    w: NDArray[np.int8], bias: NDArray[np.int64], x_range: tuple[int, int], zero_x: int
-) -> NDArray[np.int64] | None:
+def _runs_start(w: NDArray[np.int8], bias: NDArray[np.int64], x_range: InputRange, zero_x: int) -> NDArray[np.int64] | None:
     """Bias without the zero point, if inputs minus the zero point fit a byte."""
-    return bias + zero_x * w.astype(np.int64).sum(1) if x_range[0] >= zero_x else None
+    return bias + zero_x * w.astype(np.int64).sum(1) if np.all(x_range[0] >= zero_x) else None
 
 
 def dense_rows(
-    w: NDArray[np.int8], bias: NDArray[np.int32], rows: int, *, x_range: tuple[int, int] = (-128, 127), zero_x: int = 0
+    w: NDArray[np.int8], bias: NDArray[np.int32], rows: int, *, x_range: InputRange = (-128, 127), zero_x: int = 0
 ) -> DenseRows:
     """Encode a dense layer, or some of its rows, in blocks of `rows`.
 
@@ -160,7 +158,7 @@ def dense_rows(
         With the input zero point folded in.
     rows : int
         One of ``DENSE_ROWS``.
-    x_range : (int, int)
+    x_range : InputRange
         Lowest and highest input code.
     zero_x : int
         The input's zero point, for skipping inputs that are equal to it.

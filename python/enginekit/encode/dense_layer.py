@@ -15,6 +15,7 @@ from enginekit.c_text import array, braces, comment, wrapped
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
 from enginekit.encode.dense import DenseRows, dense_rows
 from enginekit.encode.dense_requant import DenseRequant, dense_requant
+from enginekit.encode.moved import dense_moved_layers
 from enginekit.encode.skipping import RunLimits, run_limits
 from enginekit.records import MAX_ARRAY
 
@@ -171,6 +172,7 @@ def dense_layers(context: Context) -> Iterator[Candidate]:
     step = context.step
     if not isinstance(step.params, DenseParams):
         return
+    yield from dense_moved_layers(context)
     requant = dense_requant(step, context.x_range)
     if requant is None:
         return
@@ -210,7 +212,8 @@ def _segments(context: Context, rows: int) -> tuple[Segment, ...]:
             parts = [_parts(w[:, at : at + size], biases[n], rows, context.x_range, context.zero_x) for n, at in cuts]
         except QuantError:
             continue
-        return tuple(Segment(each, _runs(each, context.zero_x)) for each in parts)
+        at_zero = context.rest is None or bool((context.rest.codes == context.zero_x).all())
+        return tuple(Segment(each, _runs(each, context.zero_x) if at_zero else None) for each in parts)
     return ()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engine.program import DenseParams, OutputS8, Rescale, Step
 from enginekit.c_text import array, braces, wrapped
 from enginekit.encode.dense import SUM_BOUND
-from enginekit.encode.groups import product_range
+from enginekit.encode.groups import InputRange, product_range
 from enginekit.encode.steps import Rounding, WideSteps, exact_codes, wide_steps
 from enginekit.records import avr_size, initializer
 
@@ -83,20 +83,20 @@ class DenseRequant:
         return wrapped(f"    {self.symbol}(", [f"&{prefix}_requant", f"arena + {sums}u", f"(int8_t *)(arena + {y}u)"], ");")
 
 
-def sum_spans(w: NDArray[np.int8], bias: NDArray[np.int32], x_range: tuple[int, int]) -> NDArray[np.int64]:
+def sum_spans(w: NDArray[np.int8], bias: NDArray[np.int32], x_range: InputRange) -> NDArray[np.int64]:
     """Lowest and highest sum of each output over all inputs in a range: int64[out, 2]."""
     low, high = product_range(w, x_range)
     return np.stack([bias + low.sum(1), bias + high.sum(1)], axis=1)
 
 
-def dense_requant(step: Step, x_range: tuple[int, int]) -> DenseRequant | None:
+def dense_requant(step: Step, x_range: InputRange) -> DenseRequant | None:
     """Find records for the layer's sums, which are held within 24 bits.
 
     Parameters
     ----------
     step : Step
         A dense one.
-    x_range : (int, int)
+    x_range : InputRange
         Lowest and highest input code.
 
     Returns

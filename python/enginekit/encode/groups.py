@@ -13,14 +13,18 @@ DEPTH, DEPTH8 = 12, 7
 HIGHEST, LOWEST = 32767 - 255, -32768
 
 
-def product_range(w: NDArray[np.int8], x_range: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+#: Lowest and highest input, of all or each.
+InputRange = tuple[int, int] | tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def product_range(w: NDArray[np.int8], x_range: InputRange) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Bound each product ``w * x`` over all ``x`` in `x_range`.
 
     Parameters
     ----------
     w : int8[...]
-    x_range : (int, int)
-        Lowest and highest input.
+    x_range : InputRange
+        Lowest and highest input: one number, or as many as the last axis of `w` has.
 
     Returns
     -------
@@ -36,7 +40,7 @@ def product_range(w: NDArray[np.int8], x_range: tuple[int, int]) -> tuple[NDArra
     return np.minimum(a, b), np.maximum(a, b)
 
 
-def group_lengths(w: NDArray[np.int8], x_range: tuple[int, int] = (-128, 127), *, depth: int = DEPTH) -> list[int]:
+def group_lengths(w: NDArray[np.int8], x_range: InputRange = (-128, 127), *, depth: int = DEPTH) -> list[int]:
     """Cut the inputs of a block of rows into as few groups as 16 bits allow.
 
     Taking each group as long as possible is optimal: a part of a group that fits, fits.
@@ -45,7 +49,7 @@ def group_lengths(w: NDArray[np.int8], x_range: tuple[int, int] = (-128, 127), *
     ----------
     w : int8[rows, in]
         Codes in [-128, 127].
-    x_range : (int, int)
+    x_range : InputRange
         Lowest and highest input, within [-128, 127].
     depth : int
         Longest group allowed.
@@ -68,7 +72,7 @@ def group_lengths(w: NDArray[np.int8], x_range: tuple[int, int] = (-128, 127), *
     >>> group_lengths(np.full((1, 5), 127, np.int8), (0, 50))
     [5]
     """
-    if not -128 <= x_range[0] <= x_range[1] <= 127:
+    if np.min(x_range[0]) < -128 or np.max(x_range[1]) > 127 or np.any(x_range[0] > x_range[1]):
         raise QuantError(f"inputs in {x_range}: expected a range within [-128, 127]")
     lowest, highest = product_range(w, x_range)
     low = np.concatenate([np.zeros((len(w), 1), np.int64), lowest.cumsum(1)], axis=1)
