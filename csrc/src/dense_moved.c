@@ -29,9 +29,9 @@ static uint32_t row_sum(const eng_moved *at, uint8_t rows, const int8_t *w, cons
     for (uint8_t run = 0; run < moved[0]; ++run) {
         const uint8_t gap = moved[1 + 2 * run];
         const uint8_t length = moved[2 + 2 * run];
-        k = (uint16_t)(k + gap * at->period);
+        k = (uint16_t)(k + (uint16_t)gap * at->period);
         sum += run_sum(at, rows, w + (size_t)k * rows, x + k, length);
-        k = (uint16_t)(k + length * at->period);
+        k = (uint16_t)(k + (uint16_t)length * at->period);
     }
     return sum;
 }

@@ -19,16 +19,17 @@ typedef struct {
     uint8_t limit;      /* most cells in runs */
 } eng_moved;
 
-/* Finds the runs of cells that differ from rest: moved[0] = number of runs, then for each the cells skipped since the run before
- * and the cells in the run. Returns 1, or 0 if a limit is exceeded, so that skipping would not pay; then the table is undefined.
- * Cost (AVRxt): 10 cycles an input up to the first that differs in its cell, 17 a cell, 15 a run. Stack (AVR): 6 bytes. */
+/* Finds the runs of cells that differ from rest: moved[0] = number of runs, then for each the cells skipped since the run
+ * before and the cells in the run. Returns 1, or 0 if a limit is exceeded, so that skipping would not pay; then the table is
+ * undefined. Cost (AVRxt): 10 cycles an input up to the first that differs in its cell, 17 more a cell that does, 8 one that
+ * does not, 3 a run, 52 a call. Stack (AVR): 7 bytes. */
 uint8_t eng_moved_s8(const eng_moved *p, const int8_t *x, uint8_t *moved);
 
 /* sum[n] = start[n] + sum_k w[n][k] * (x[k] - rest[k % period]) over the cells in runs: the sum over all inputs.
  * Layout of p as for eng_dense_rows<R>_s24, groups unused; start s24 is the sum at rest. Partial sums may be anything, the
  * finished one must fit 24 bits: proven by the encoder.
- * Cost (AVRxt): (8R + 11) cycles an input that differs, 2 more if it is less than rest, 14 if it does not differ; 10 a cell, 33 a
- * run, 28 an overflow of 16 bits, 23R + 75 a block. Stack (AVR): 28 + R bytes. */
+ * Cost (AVRxt): (8R + 11) cycles an input that differs, 4 more if it is less than rest, 15 if it does not differ; 4 a cell, 16
+ * a run, 26 when a sum leaves 16 bits, 19R + 55 a block, 125 a call. Stack (AVR): 39 bytes. */
 void eng_dense_moved3_s24(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum);
 void eng_dense_moved4_s24(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum);
 void eng_dense_moved5_s24(const eng_dense_rows *p, const eng_moved *at, const int8_t *x, const uint8_t *moved, uint8_t *sum);
