@@ -119,7 +119,7 @@ def candidates(model: Model, proofs: Sequence[Proof], index: int, encoders: Sequ
 
 
 def _rest(model: Model, index: int) -> Rest | None:
-    """What a step reads where the image is blank, if a convolution wrote all of it."""
+    """Say what a step reads where the image is blank, if a convolution wrote all of it."""
     step, before = model.program.steps[index], model.program.steps[index - 1]
     if index == 0 or (before.y_offset, before.y_size) != (step.x_offset, step.x_size):
         return None
@@ -127,7 +127,7 @@ def _rest(model: Model, index: int) -> Rest | None:
 
 
 def _blank(model: Model, index: int) -> NDArray[np.int8]:
-    """Inputs of a step, ``int8[1, x_size]``, that have nothing in them: zero points, or what a convolution makes of them."""
+    """Make inputs of a step, ``int8[1, x_size]``, with nothing in them: zero points, or what a convolution makes of them."""
     step, rest = model.program.steps[index], _rest(model, index)
     if rest is not None and step.x_size % len(rest.codes) == 0:
         return np.tile(rest.codes, step.x_size // len(rest.codes))[None]
