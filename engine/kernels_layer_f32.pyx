@@ -48,6 +48,7 @@ cdef extern from "eng/layer_f32.h" nogil:
     void eng_softplus_f32_backward(size_t, const float *, const float *, float *)
     void eng_exponential_f32(size_t, const float *, float *)
     void eng_exponential_f32_backward(size_t, const float *, const float *, float *)
+    void eng_add_f32(size_t, const float *, const float *, float *)
     void eng_dropout_f32(const eng_dropout_f32_params *, eng_rng *, const float *, uint8_t *, float *)
     void eng_dropout_f32_backward(const eng_dropout_f32_params *, const uint8_t *, const float *, float *)
     void eng_batch_norm_f32_train(const eng_batch_norm_f32_params *, const float *, const float *, const float *, float *, float *,
@@ -205,6 +206,26 @@ def log1p_f32(x):
     cdef size_t i
     for i in range(<size_t>x.size):
         y_[i] = eng_log1p_f32(x_[i])
+    return y
+
+
+# ---------------------------------------------------------------------------------------------------- add
+
+
+def add_f32(a, b, *, out=None):
+    """Compute ``a + b``, float32 of any shape; `out` may be either.
+
+    >>> add_f32(np.float32([1, 2]), np.float32([3, 5]))
+    array([4., 7.], dtype=float32)
+    """
+    check.array("add_f32", "b", b, np.float32, _any("add_f32", "a", a).shape)
+    y = check.output("add_f32", out, np.float32, a.shape)
+    cdef size_t count = a.size
+    cdef const float *a_ = read_f32(a)
+    cdef const float *b_ = read_f32(b)
+    cdef float *y_ = write_f32(y)
+    with nogil:
+        eng_add_f32(count, a_, b_, y_)
     return y
 
 

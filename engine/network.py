@@ -1,7 +1,7 @@
 """The float network as data: what importers and training produce, and what quantization consumes.
 
-A chain of layers. Shapes exclude the batch dimension; activations HWC; convolution weights float32[out, kernel_h,
-kernel_w, in]; dense weights float32[out, in].
+A chain of layers, some of which hold branches. Shapes exclude the batch dimension; activations HWC; convolution weights
+float32[out, kernel_h, kernel_w, in], depthwise float32[1, kernel_h, kernel_w, out]; dense weights float32[out, in].
 """
 
 from __future__ import annotations
@@ -31,6 +31,23 @@ class Conv2D:
     name: str
     w: NDArray[np.float32]
     bias: NDArray[np.float32]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: Padding = Padding.VALID
+    activation: Activation = Activation.NONE
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv2D:
+    """2-D convolution of each channel with kernels of its own; w float32[1, kernel_h, kernel_w, out], bias float32[out].
+
+    Output channel n reads input channel ``n // multiplier``.
+    """
+
+    name: str
+    w: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    multiplier: int = 1
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: Padding = Padding.VALID
@@ -79,7 +96,52 @@ class Softmax:
     name: str
 
 
-NetworkLayer = Dense | Conv2D | MaxPool2D | AveragePool2D | Flatten | Relu | Softmax
+@dataclass(frozen=True)
+class LeakyRelu:
+    """``x`` above 0, ``slope * x`` below."""
+
+    name: str
+    slope: float
+
+
+@dataclass(frozen=True)
+class Tanh:
+    """Hyperbolic tangent."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """``1 / (1 + e^-x)``."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """``activation(layers(x) + shortcut(x))``; an empty shortcut passes x on."""
+
+    name: str
+    layers: tuple[NetworkLayer, ...]
+    shortcut: tuple[NetworkLayer, ...] = ()
+    activation: Activation = Activation.NONE
+
+
+NetworkLayer = (
+    Dense
+    | Conv2D
+    | DepthwiseConv2D
+    | MaxPool2D
+    | AveragePool2D
+    | Flatten
+    | Relu
+    | LeakyRelu
+    | Tanh
+    | Sigmoid
+    | Softmax
+    | Residual
+)
 
 
 @dataclass(frozen=True, eq=False)

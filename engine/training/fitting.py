@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EPOCH_STEP = 0x85EBCA77
 #: The same between the layers of an epoch.
 LAYER_STEP = 0xC2B2AE3D
+ADVICE = "lower the learning rate, or check the scale of x and y"
 
 
 @dataclass
@@ -202,7 +203,10 @@ def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, ba
         index = order[start : start + job.batch_size]
         x = gather(index)
         weights = None if job.weights is None else job.weights[index]
-        losses, correct = stepping.train_batch(net, x, job.y[index], job.loss, job.optimizer, weights=weights)
+        try:
+            losses, correct = stepping.train_batch(net, x, job.y[index], job.loss, job.optimizer, weights=weights)
+        except stepping.GradientError as error:
+            raise DivergedError(f"epoch {epoch}, batch {batch}: training diverged: {error}; {ADVICE}") from None
         mean = tally.add(losses, correct)
         if not math.isfinite(mean):
             raise DivergedError(_diagnosis(net, x, f"epoch {epoch}, batch {batch}"))
@@ -217,12 +221,11 @@ def _epoch(net: Sequential, job: Job, epoch: int, interruption: Interruption, ba
 
 def _diagnosis(net: Sequential, x: NDArray[np.float32], where: str) -> str:
     """Name the first layer whose weights or outputs are not finite."""
-    advice = "lower the learning rate, or check the scale of x and y"
     for operation in net.operations:
         for name, parameter in operation.parameters.items():
             if not np.isfinite(parameter).all():
-                return f"{where}: training diverged: {name} of layer {operation.name} holds NaN or infinity; {advice}"
+                return f"{where}: training diverged: {name} of layer {operation.name} holds NaN or infinity; {ADVICE}"
         x = operation.forward(x)
         if not np.isfinite(x).all():
-            return f"{where}: training diverged: the output of layer {operation.name} holds NaN or infinity; {advice}"
-    return f"{where}: training diverged: the output of layer {net.operations[-1].name} is too large for the loss; {advice}"
+            return f"{where}: training diverged: the output of layer {operation.name} holds NaN or infinity; {ADVICE}"
+    return f"{where}: training diverged: the output of layer {net.operations[-1].name} is too large for the loss; {ADVICE}"

@@ -6,6 +6,7 @@ Sizes may be one number or a pair (vertical, horizontal); padding is "valid" or 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -276,6 +277,35 @@ class Exponential(Layer):
     """``e^x``."""
 
 
+@dataclass(frozen=True)
+class Residual(Layer):
+    """Two branches from the same input, added: ``activation(layers(x) + shortcut(x))``.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The one branch, at least one layer.
+    shortcut : sequence of Layer
+        The other; empty passes the input on.
+    activation : None, "relu" or "relu6"
+        Of the sum.
+    """
+
+    layers: Sequence[Layer]
+    shortcut: Sequence[Layer] = ()
+    activation: Activation | str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "shortcut"):
+            branch = getattr(self, name)
+            if not isinstance(branch, list | tuple) or not all(isinstance(layer, Layer) for layer in branch):
+                raise TypeError(f"Residual: {name} is {branch!r}; expected a sequence of layers")
+        if not self.layers:
+            raise ValueError("Residual: layers is empty; expected at least one layer")
+        activation = _activation("Residual", self.activation)
+        self._set(layers=tuple(self.layers), shortcut=tuple(self.shortcut), activation=activation)
+
+
 KINDS: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
@@ -295,5 +325,6 @@ KINDS: dict[str, type[Layer]] = {
         Softplus,
         Exponential,
         Softmax,
+        Residual,
     )
 }

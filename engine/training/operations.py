@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -118,6 +118,32 @@ class Operation:
     def release(self) -> None:
         """Free the buffers."""
         self._buffers.clear()
+
+
+def run_forward(chain: Sequence[Operation], x: Array, *, training: bool) -> Array:
+    """Run operations one after the other, in their mode; in half precision `x` has been rounded."""
+    half = chain[0].mode.half_forward if chain else False
+    for operation in chain:
+        x = operation.forward_training(x) if training else operation.forward(x)
+        if half and not isinstance(operation, Weighted):  # those round as they compute
+            products.round_f16(x, out=x)
+    return x
+
+
+def run_backward(chain: Sequence[Operation], dy: Array, *, first: int = 0, needs_dx: bool = True) -> Array | None:
+    """Set the gradients of all parameters from operation `first` on; return the gradient of its input, if needed."""
+    half = chain[0].mode.half_backward if chain else False
+    gradient: Array | None = dy
+    for i in range(len(chain) - 1, first - 1, -1):
+        operation = chain[i]
+        for array in operation.gradients.values():
+            array.fill(0)
+        assert gradient is not None
+        gradient = operation.backward(gradient, needs_dx=needs_dx or i > first)
+        if half and not isinstance(operation, Weighted):
+            for array in (*operation.gradients.values(), *(() if gradient is None else (gradient,))):
+                products.round_f16(array, out=array)
+    return gradient
 
 
 class Weighted(Operation):
@@ -482,6 +508,7 @@ class _Softmax(Operation):
         return kernels.softmax_f32_backward(self._y, dy, dx=dy) if needs_dx else None
 
 
+#: Of layers that hold no others.
 OPERATIONS: dict[type[layers.Layer], Any] = {
     layers.Dense: _Dense,
     layers.Conv2D: _Conv2D,
@@ -519,24 +546,8 @@ STEMS = {
     layers.Flatten: "flatten",
     layers.Relu: "relu",
     layers.Softmax: "softmax",
+    layers.Residual: "residual",
 }
-
-
-def build(input_shape: Shape, chain: tuple[layers.Layer, ...], names: tuple[str, ...] | None = None) -> list[Operation]:
-    """Make the operations of a chain of layers, without parameters; names are automatic unless given."""
-    shape = input_shape
-    operations: list[Operation] = []
-    counts: dict[str, int] = {}
-    for i, layer in enumerate(chain):
-        stem = STEMS[type(layer)]
-        counts[stem] = counts.get(stem, -1) + 1
-        automatic = f"{stem}_{counts[stem]}" if counts[stem] else stem
-        operation: Operation = OPERATIONS[type(layer)](names[i] if names else automatic, layer, shape)
-        operations.append(operation)
-        shape = operation.y_shape
-    for before, after in itertools.pairwise(operations):
-        fuse(before, after)
-    return operations
 
 
 def fuse(before: Operation, after: Operation) -> None:

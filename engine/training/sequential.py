@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from engine import _arguments as check
 from engine import kernels_f32, network
 from engine.training import conversion, fitting, stepping
+from engine.training.building import OPERATIONS, build
 from engine.training.callbacks import Callback
 from engine.training.fitting import History
 from engine.training.layers import Layer
 from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy, check_finite
 from engine.training.metrics import Metrics
-from engine.training.operations import OPERATIONS, Mode, Operation, build, mode_of
+from engine.training.operations import Mode, Operation, mode_of
 from engine.training.optimizers import Adam, Optimizer
 
 Array = NDArray[np.float32]

@@ -11,7 +11,7 @@ from engine import kernels_loss_f32
 from engine import kernels_products as kernels
 from engine.training.losses import Loss
 from engine.training.metrics import Metrics, Tally
-from engine.training.operations import Mode, Operation, Weighted
+from engine.training.operations import Mode, Operation, run_backward, run_forward
 from engine.training.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ Array = NDArray[np.float32]
 #: Of the gradients in half precision: at first, least and most, and updates without overflow until it doubles.
 FIRST_SCALE, LEAST_SCALE, MOST_SCALE = 2.0**10, 2.0**-14, 2.0**15
 STEPS_TO_DOUBLE = 1000
+
+
+class GradientError(ArithmeticError):
+    """A gradient beyond half precision at the least loss scale; names the layer nearest to the loss."""
 
 
 class Gatherer:
@@ -44,16 +48,9 @@ class Gatherer:
 
 def forward(net: Sequential, x: Array, loss: Loss | None = None, *, training: bool = False) -> Array:
     """Run all layers in the mode that was set; with `loss`, without what that absorbs."""
-    if not net.operations[0].mode.half_forward:
-        for operation in net._chain(loss):
-            x = operation.forward_training(x) if training else operation.forward(x)
-        return x
-    x = kernels.round_f16(x)
-    for operation in net._chain(loss):
-        x = operation.forward_training(x) if training else operation.forward(x)
-        if not isinstance(operation, Weighted):  # those round as they compute
-            kernels.round_f16(x, out=x)
-    return x
+    if net.operations[0].mode.half_forward:
+        x = kernels.round_f16(x)
+    return run_forward(net._chain(loss), x, training=training)
 
 
 def train_batch(
@@ -77,22 +74,13 @@ def train_batch(
     return losses, correct
 
 
-def _backward(chain: list[Operation], gradient: Array | None, scale: float) -> None:
+def _backward(chain: list[Operation], gradient: Array, scale: float) -> None:
     """Compute the gradients of all parameters, in half precision times `scale`."""
-    half = chain[0].mode.half_backward
-    if half and gradient is not None:
+    if chain[0].mode.half_backward:
         np.multiply(gradient, np.float32(scale), out=gradient)
         kernels.round_f16(gradient, out=gradient)
     first = next((i for i, operation in enumerate(chain) if operation.parameters), len(chain))
-    for i in range(len(chain) - 1, first - 1, -1):
-        operation = chain[i]
-        for array in operation.gradients.values():
-            array.fill(0)
-        assert gradient is not None
-        gradient = operation.backward(gradient, needs_dx=i > first)
-        if half and not isinstance(operation, Weighted):
-            for array in (*operation.gradients.values(), *(() if gradient is None else (gradient,))):
-                kernels.round_f16(array, out=array)
+    run_backward(chain, gradient, first=first, needs_dx=False)
 
 
 def _update(net: Sequential, optimizer: Optimizer) -> None:
@@ -107,6 +95,9 @@ def _unscale(net: Sequential) -> bool:
     """Divide the gradients by the loss scale; if one has overflowed, lower the scale and return False."""
     gradients = net.gradients.values()
     if not all(np.isfinite(array).all() for array in gradients):
+        if net.loss_scale <= LEAST_SCALE:
+            names = [name for name, array in net.gradients.items() if not np.isfinite(array).all()]
+            raise GradientError(f"the gradient of layer {names[-1].partition('/')[0]} overflows half precision")
         net.loss_scale, net.scaled_steps = max(net.loss_scale / 2, LEAST_SCALE), 0
         return False
     for array in gradients:

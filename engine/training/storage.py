@@ -32,8 +32,10 @@ def _fields(item: Layer | Optimizer | Schedule) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return what JSON can hold."""
-    if isinstance(value, Schedule):
+    if isinstance(value, Schedule | Layer):
         return _fields(value)
+    if isinstance(value, tuple) and any(isinstance(entry, Layer) for entry in value):
+        return [_fields(entry) for entry in value]
     return value.value if isinstance(value, Enum) else value
 
 
@@ -101,7 +103,7 @@ def _restore(arrays: dict[str, NDArray[Any]]) -> Sequential:
     net = Sequential._restore(tuple(header["input_shape"]), layers, names, header["seed"], str(header["name"]))
     shapes = [operation.parameter_shapes() for operation in net.operations]
     parameters = [
-        {key: _take(arrays, f"parameter/{name}/{key}", shape) for key, shape in entry.items()}
+        [_take(arrays, f"parameter/{name}/{key}", shape) for key, shape in entry.items()]
         for name, entry in zip(names, shapes, strict=True)
     ]
     assign(net.operations, parameters)
@@ -141,8 +143,8 @@ def _make(entry: dict[str, Any], kinds: dict[str, Any]) -> Any:
 def _rich(value: Any) -> Any:
     """Return what :func:`_plain` was given."""
     if isinstance(value, dict):
-        return _make(value, SCHEDULES)
-    return tuple(value) if isinstance(value, list) else value
+        return _make(value, SCHEDULES | KINDS)
+    return tuple(_rich(entry) for entry in value) if isinstance(value, list) else value
 
 
 def _take(arrays: dict[str, NDArray[Any]], key: str, shape: tuple[int, ...]) -> Array:

@@ -7,6 +7,7 @@ import pytest
 
 from engine.training import SGD, Adam, AveragePool2D, Conv2D, Dense, Flatten, MaxPool2D, Sequential, Softmax
 from engine.training.fitting import sample_order
+from enginekit.datasets import mnist
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,25 @@ def test_cnn(keras, optimizer):
         ]
     )
     check(keras, net, model, optimizer, from_logits=True)
+
+
+def test_digits(keras):
+    """The shorter form of bench/bench_training.py::test_loss_curve_is_that_of_keras, with threads."""
+    found = mnist()
+    x, y = found.train_x[:1500].astype(np.float32)[..., None] / 255, found.train_y[:1500].astype(np.int64)
+    k = keras.layers
+    net = Sequential((28, 28, 1), [Conv2D(12, 3, activation="relu", init="he_normal"), MaxPool2D(2), Flatten(), Dense(10)])
+    model = keras.Sequential(
+        [k.Input((28, 28, 1)), k.Conv2D(12, 3, activation="relu"), k.MaxPooling2D(2), k.Flatten(), k.Dense(10)]
+    )
+    give_weights(net, model)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.SGD(0.01), loss=loss)
+    history = net.fit(x, y, optimizer=SGD(0.01), epochs=4, batch_size=128, threads=2)
+    for epoch in range(4):
+        order = sample_order(0, epoch, len(x))
+        want = model.fit(x[order], y[order], batch_size=128, shuffle=False, verbose=0).history["loss"][0]
+        assert history.loss[epoch] == pytest.approx(want, rel=1e-4), f"epoch {epoch}"
 
 
 def test_dense_with_softmax(keras):

@@ -159,9 +159,107 @@ def test_batch_norm_folds_and_dropout_goes():
 
 
 def test_network_names_all_that_int8_cannot_take():
-    net = t.Sequential((4,), [t.Dense(3, activation="relu"), t.BatchNorm(), t.Tanh(), t.Dense(2), t.Softplus()])
-    with pytest.raises(UnsupportedError, match=r"batch_norm: BatchNorm does not follow .* tanh: Tanh .* softplus: Softplus"):
+    net = t.Sequential((4,), [t.Dense(3, activation="relu"), t.BatchNorm(), t.Elu(), t.Dense(2), t.Softplus()])
+    with pytest.raises(UnsupportedError, match=r"batch_norm: BatchNorm does not follow .* elu: Elu .* softplus: Softplus"):
         net.network()
+
+
+def residual(seed=0):
+    """Identity and projection shortcuts, with activations, batch normalization and dropout inside."""
+    layers = [
+        t.Conv2D(4, 3, padding="same", activation="relu"),
+        t.Residual([t.Conv2D(6, 3, padding="same", activation="relu"), t.Conv2D(4, 3, padding="same")], activation="relu"),
+        t.Residual([t.Conv2D(5, 3, stride=2), t.BatchNorm(0.7), t.Relu()], [t.Conv2D(5, 3, stride=2)]),
+        t.Flatten(),
+        t.Residual([t.Dense(20, activation="relu6"), t.Dense(20)], [t.Dense(20)]),
+        t.Dense(4),
+    ]
+    return t.Sequential((7, 7, 2), layers, seed=seed)
+
+
+def operations_of(net):
+    """The operations with parameters, those of branches in place."""
+    for operation in net.operations:
+        inside = [*operation.body, *operation.shortcut] if type(operation.layer) is t.Residual else [operation]
+        yield from (op for op in inside if op.parameters)
+
+
+def test_residual_equals_keras():
+    keras = importlib.import_module("keras")
+    k = keras.layers
+    same = {"padding": "same"}
+    made = [
+        k.Conv2D(4, 3, activation="relu", **same),
+        k.Conv2D(6, 3, activation="relu", **same),
+        k.Conv2D(4, 3, **same),
+        k.Conv2D(5, 3, strides=2),
+        k.BatchNormalization(momentum=0.7),
+        k.Conv2D(5, 3, strides=2),
+        k.Dense(20, activation="relu6"),
+        k.Dense(20),
+        k.Dense(20),
+        k.Dense(4),
+    ]
+    given = k.Input((7, 7, 2))
+    x = made[0](given)
+    x = k.ReLU()(k.Add()([made[2](made[1](x)), x]))
+    x = k.Flatten()(k.Add()([k.ReLU()(made[4](made[3](x))), made[5](x)]))
+    model = keras.Model(given, made[9](k.Add()([made[7](made[6](x)), made[8](x)])))
+    net = residual(3)
+    for operation, layer in zip(operations_of(net), made, strict=True):
+        p = operation.parameters
+        normalizes = "gamma" in p
+        layer.set_weights(
+            [*p.values(), *operation.statistics.values()] if normalizes else [np.moveaxis(p["w"], 0, -1), p["bias"]]
+        )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.SGD(0.02, momentum=0.5), loss=loss)
+    x, y = data((7, 7, 2))
+    np.testing.assert_allclose(net.predict(x), model.predict(x, verbose=0), rtol=1e-3, atol=1e-4)
+    got = net.fit(x, y, optimizer=t.SGD(0.02, 0.5), epochs=4, batch_size=24, seed=3).loss
+    for epoch in range(4):
+        order = sample_order(3, epoch, len(x))
+        want = model.fit(x[order], y[order], batch_size=24, shuffle=False, verbose=0).history["loss"][0]
+        assert got[epoch] == pytest.approx(want, rel=1e-4), f"epoch {epoch}"
+
+
+@pytest.mark.parametrize("precision", ["fp32/fp32", "fp16/fp16"])
+def test_residual_resumes_and_repeats_bit_for_bit(tmp_path, precision):
+    x, y = data((7, 7, 2))
+    options = {"optimizer": t.SGD(0.02, 0.9), "batch_size": 50, "precision": precision}
+    whole, half = residual(), residual()
+    whole.fit(x, y, epochs=3, threads=3, **options)
+    half.fit(x, y, epochs=1, **options)
+    half.save(tmp_path / "half")
+    back = t.load(tmp_path / "half")
+    assert back.layers == half.layers
+    back.fit(x, y, epochs=2, **options)
+    for name, array in (whole.parameters | whole.statistics).items():
+        np.testing.assert_array_equal((back.parameters | back.statistics)[name], array, err_msg=name)
+    assert {"residual/conv2d/w", "residual_1/conv2d_1/bias", "residual_2/dense/w"} <= set(whole.parameters)
+
+
+def test_residual_goes_to_a_network_and_back():
+    x, y = data((7, 7, 2))
+    net = residual()
+    net.fit(x, y, epochs=2)
+    made = net.network()
+    back = t.from_network(made)
+    np.testing.assert_allclose(back.predict(x), net.predict(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(t.from_network(back.network()).predict(x), back.predict(x))
+
+
+def test_residual_refuses_what_does_not_fit():
+    with pytest.raises(
+        ValueError, match=r"layer residual: its layers give \(3,\) but its shortcut gives \(4,\); expected the same"
+    ):
+        t.Sequential((4,), [t.Residual([t.Dense(3)])])
+    with pytest.raises(ValueError, match="layer residual: layer conv2d: takes an image"):
+        t.Sequential((4,), [t.Residual([t.Conv2D(3, 3)])])
+    with pytest.raises(ValueError, match="Residual: layers is empty"):
+        t.Residual([])
+    with pytest.raises(TypeError, match="Residual: shortcut is 3; expected a sequence of layers"):
+        t.Residual([t.Dense(2)], 3)
 
 
 def test_targets_are_checked():

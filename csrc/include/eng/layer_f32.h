@@ -45,6 +45,9 @@ void eng_softplus_f32_backward(size_t count, const float *y, const float *dy, fl
 void eng_exponential_f32(size_t count, const float *x, float *y);
 void eng_exponential_f32_backward(size_t count, const float *y, const float *dy, float *dx);
 
+/* y = a + b: where branches join, and the gradient where they part. In place (y == a or y == b) allowed. */
+void eng_add_f32(size_t count, const float *a, const float *b, float *y);
+
 typedef struct {
     size_t count;
     float rate; /* in [0, 1): share of the elements that become 0 */
