@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from engine import training
 from engine.errors import FormatError, UnsupportedError
 from engine.graph import Activation, Padding
 from engine.network import AveragePool2D, Conv2D, Dense, Flatten, MaxPool2D, Relu, Softmax
@@ -135,7 +136,7 @@ def test_everything_unsupported_is_listed_at_once():
     model = sequential(
         L.Conv2D(4, 3, groups=2, name="grouped"),
         L.UpSampling2D(name="larger"),
-        L.Conv2D(2, 1, activation="tanh", name="curved"),
+        L.Conv2D(2, 1, activation="elu", name="curved"),
         L.BatchNormalization(name="late"),
         L.ReLU(negative_slope=0.5, name="leaky"),
         L.Reshape((-1, 2), name="matrix"),
@@ -149,8 +150,8 @@ def test_everything_unsupported_is_listed_at_once():
     for part in (
         "layer 0 'grouped' (Conv2D): groups is 2; only 1",
         "layer 1 'larger' (UpSampling2D): not supported",
-        "layer 2 'curved' (Conv2D): activation is tanh; only linear, relu, relu6 and softmax",
-        "layer 3 'late' (BatchNormalization): can only be folded directly after a Dense or Conv2D",
+        "layer 2 'curved' (Conv2D): activation is elu; only linear, relu, relu6, sigmoid, softmax, tanh",
+        "layer 3 'late' (BatchNormalization): can only be folded directly after a Dense or convolution",
         "layer 4 'leaky' (ReLU): max_value None, negative_slope 0.5",
         "layer 5 'matrix' (Reshape): reshapes to (",
         "layer 6 'rows' (Dense): works on the last axis of (",
@@ -223,3 +224,26 @@ def test_files_that_are_no_models(tmp_path):
 def test_other_objects_are_refused():
     with pytest.raises(UnsupportedError, match="expected a Keras model or a path, got int"):
         from_keras(3)
+
+
+def test_depthwise_and_smooth_layers_are_imported():
+    model = keras.Sequential(
+        [
+            keras.Input((7, 6, 2)),
+            L.DepthwiseConv2D(3, depth_multiplier=2, padding="same", name="deep"),
+            L.BatchNormalization(),
+            L.LeakyReLU(negative_slope=0.1),
+            L.DepthwiseConv2D((2, 3), strides=(2, 2), use_bias=False, activation="tanh"),
+            L.Flatten(),
+            L.Dense(5, activation="sigmoid"),
+            L.Dense(4),
+            L.Activation("tanh"),
+        ]
+    )
+    rng = np.random.default_rng(3)
+    model.set_weights([rng.uniform(0.1, 1, w.shape).astype(np.float32) for w in model.get_weights()])
+    x = rng.normal(0, 1, (5, 7, 6, 2)).astype(np.float32)
+    network = from_keras(model)
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds == ["DepthwiseConv2D", "LeakyRelu", "DepthwiseConv2D", "Tanh", "Flatten", "Dense", "Sigmoid", "Dense", "Tanh"]
+    np.testing.assert_allclose(training.from_network(network).predict(x), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import FormatError
+from engine.errors import FormatError, UnsupportedError
 from engine.graph import Activation, Padding
 from engine.network import AveragePool2D, Conv2D, Dense, Flatten, MaxPool2D, Network, NetworkLayer, Relu, Softmax
 from enginekit.shapes import check_network
@@ -276,7 +276,12 @@ def _collect(value: object, rank: int, place: str, numbers: list[float]) -> tupl
 
 def _describe(layer: NetworkLayer) -> dict[str, Any]:
     """Turn a layer into the JSON object that reads back as it."""
-    kind = next(name for name, cls in _TYPES.items() if isinstance(layer, cls))
+    kind = next((name for name, cls in _TYPES.items() if isinstance(layer, cls)), None)
+    if kind is None:
+        raise UnsupportedError(
+            f"layer {layer.name!r}: {type(layer).__name__} has no JSON form; supported: {', '.join(sorted(_TYPES))}; "
+            "save the trained network with Sequential.save, or the quantized model as .tflite"
+        )
     about: dict[str, Any] = {"type": kind, "name": layer.name}
     if isinstance(layer, (Dense, Conv2D)):
         about |= {"activation": layer.activation.value}

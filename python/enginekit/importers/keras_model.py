@@ -13,7 +13,21 @@ from numpy.typing import NDArray
 
 from engine.errors import EngineError, FormatError, UnsupportedError
 from engine.graph import Activation, Padding
-from engine.network import AveragePool2D, Conv2D, Dense, Flatten, MaxPool2D, Network, NetworkLayer, Relu, Softmax
+from engine.network import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Flatten,
+    LeakyRelu,
+    MaxPool2D,
+    Network,
+    NetworkLayer,
+    Relu,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from enginekit.shapes import Shape, check_network
 
 _ACTIVATIONS = {"linear": Activation.NONE, "relu": Activation.RELU, "relu6": Activation.RELU6}
@@ -119,7 +133,7 @@ class _Import:
             lines = "\n  ".join(self.refused)
             raise UnsupportedError(
                 f"model {self.name!r}: {count} layer{'s are' if count > 1 else ' is'} not supported:\n  {lines}\n"
-                f"supported: {', '.join(sorted(_READERS))}, BatchNormalization after Dense or Conv2D, dropout"
+                f"supported: {', '.join(sorted(_READERS))}, BatchNormalization after Dense or a convolution, dropout"
             )
         return Network(self.name, self.shape, tuple(self.made))
 
@@ -144,16 +158,17 @@ class _Import:
     def _fold_normalization(self, found: _Found) -> None:
         """Fold ``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` into the weights of the layer before."""
         before = self.made[-1] if self.made else None
-        if not isinstance(before, (Dense, Conv2D)) or before.activation is not Activation.NONE:
-            raise _RefusedError("can only be folded directly after a Dense or Conv2D without activation")
+        if not isinstance(before, (Dense, Conv2D, DepthwiseConv2D)) or before.activation is not Activation.NONE:
+            raise _RefusedError("can only be folded directly after a Dense or convolution without activation")
         layer = found.layer
         if _axis(layer.axis) not in (-1, len(layer.input.shape) - 1):
             raise _RefusedError(f"normalizes axis {layer.axis}; only the last")
-        channels = before.w.shape[0]
+        channels = len(before.bias)
         gamma = _float64(layer.gamma) if layer.scale else np.ones(channels)
         beta = _float64(layer.beta) if layer.center else np.zeros(channels)
         factor = gamma / np.sqrt(_float64(layer.moving_variance) + float(layer.epsilon))
-        w = before.w.astype(np.float64) * factor.reshape(-1, *[1] * (before.w.ndim - 1))
+        last = isinstance(before, DepthwiseConv2D)
+        w = before.w.astype(np.float64) * (factor if last else factor.reshape(-1, *[1] * (before.w.ndim - 1)))
         bias = (before.bias.astype(np.float64) - _float64(layer.moving_mean)) * factor + beta
         self.made[-1] = replace(before, w=_float32(w), bias=_float32(bias))
 
@@ -227,6 +242,19 @@ def _conv2d(layer: Any) -> list[NetworkLayer]:
     return [conv, *after]
 
 
+def _depthwise_conv2d(layer: Any) -> list[NetworkLayer]:
+    kernel = _float64(layer.kernel)  # [height, width, in, multiplier]
+    w = _float32(kernel.reshape(1, *kernel.shape[:2], -1))
+    activation, after = _activation(layer)
+    window = _pair(layer.strides), _pair(layer.dilation_rate), _padding(layer)
+    multiplier = int(layer.depth_multiplier)
+    return [DepthwiseConv2D(layer.name, w, _bias(layer, w.shape[3]), multiplier, *window, activation), *after]
+
+
+def _leaky_relu(layer: Any) -> list[NetworkLayer]:
+    return [LeakyRelu(layer.name, float(layer.negative_slope))]
+
+
 def _max_pool(layer: Any) -> list[NetworkLayer]:
     return [MaxPool2D(layer.name, _pair(layer.pool_size), _pair(layer.strides), _padding(layer))]
 
@@ -270,8 +298,8 @@ def _softmax(layer: Any) -> list[NetworkLayer]:
 
 def _activation_layer(layer: Any) -> list[NetworkLayer]:
     name = _activation_name(layer)
-    if name == "softmax":
-        return [Softmax(layer.name)]
+    if name in _SMOOTH:
+        return [_SMOOTH[name](layer.name)]
     activation = _ACTIVATIONS[name]
     if activation is Activation.NONE:
         return []
@@ -283,9 +311,11 @@ _READERS: dict[str, Callable[[Any], list[NetworkLayer]]] = {
     "AveragePooling2D": _average_pool,
     "Conv2D": _conv2d,
     "Dense": _dense,
+    "DepthwiseConv2D": _depthwise_conv2d,
     "Flatten": lambda layer: [Flatten(layer.name)],
     "GlobalAveragePooling2D": _global_pool(AveragePool2D),
     "GlobalMaxPooling2D": _global_pool(MaxPool2D),
+    "LeakyReLU": _leaky_relu,
     "MaxPooling2D": _max_pool,
     "ReLU": _relu,
     "Reshape": _reshape,
@@ -293,11 +323,15 @@ _READERS: dict[str, Callable[[Any], list[NetworkLayer]]] = {
 }
 
 
+#: Activations that become layers of their own.
+_SMOOTH: dict[str, type[Sigmoid | Softmax | Tanh]] = {"sigmoid": Sigmoid, "softmax": Softmax, "tanh": Tanh}
+
+
 def _activation(layer: Any) -> tuple[Activation, list[NetworkLayer]]:
     """Give the fused activation, and the layers that follow: softmax is a layer of its own."""
     name = _activation_name(layer)
-    if name == "softmax":
-        return Activation.NONE, [Softmax(f"{layer.name}_softmax")]
+    if name in _SMOOTH:
+        return Activation.NONE, [_SMOOTH[name](f"{layer.name}_{name}")]
     return _ACTIVATIONS[name], []
 
 
@@ -305,8 +339,8 @@ def _activation_name(layer: Any) -> str:
     """Name the activation, a function or a layer given as one."""
     function = layer.activation
     name = getattr(function, "__name__", type(function).__name__)
-    if name not in {*_ACTIVATIONS, "softmax"}:
-        raise _RefusedError(f"activation is {name}; only {', '.join(_ACTIVATIONS)} and softmax")
+    if name not in {*_ACTIVATIONS, *_SMOOTH}:
+        raise _RefusedError(f"activation is {name}; only {', '.join((*_ACTIVATIONS, *_SMOOTH))}")
     return str(name)
 
 

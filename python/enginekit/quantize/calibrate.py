@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import QuantError
 from engine.network import Network
-from enginekit.quantize.chain import forward
+from enginekit.quantize.chain import forward, steps
 
 #: Resolution of the histograms that percentiles are read from, relative to the full range.
 BINS = 1 << 16
@@ -86,7 +86,7 @@ def check_data(network: Network, data: ArrayLike) -> NDArray[np.float32]:
 
 
 def ranges(network: Network, x: NDArray[np.float32], percentile: float | None) -> list[Range]:
-    """Give the range of the input and of every layer's output.
+    """Give the range of the input and of every step's output.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def ranges(network: Network, x: NDArray[np.float32], percentile: float | None) -
 
 
 def _extremes(network: Network, x: NDArray[np.float32]) -> tuple[list[float], list[float]]:
-    count = len(network.layers) + 1
+    count = len(steps(network)) + 1
     lows, highs = [math.inf] * count, [-math.inf] * count
     for outputs in forward(network, x):
         for i, y in enumerate(outputs):

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from engine.errors import QuantError
 from engine.graph import (
     Conv2DOptions,
     DenseOptions,
+    ElementwiseOptions,
     Graph,
     Layer,
+    LeakyReluOptions,
     NoOptions,
     Options,
     Pool2DOptions,
@@ -21,11 +23,26 @@ from engine.graph import (
     Tensor,
 )
 from engine.model import Model
-from engine.network import AveragePool2D, Conv2D, Dense, MaxPool2D, Network, NetworkLayer, Relu, Softmax
+from engine.network import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Flatten,
+    LeakyRelu,
+    MaxPool2D,
+    Network,
+    NetworkLayer,
+    Relu,
+    Residual,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from enginekit.quantize.calibrate import Range, check_data, ranges
-from enginekit.quantize.chain import fuse
+from enginekit.quantize.chain import Step, fuse, steps
 from enginekit.quantize.weights import quantize_weights, small_sum_scales
-from enginekit.shapes import check_network, label, output_shapes
+from enginekit.shapes import check_network
 
 #: Weights of a filter up to which sums are made small on request.
 _FEW_WEIGHTS = 9
@@ -98,9 +115,36 @@ def quantize(
     return Model(_Builder(fused, seen, per_channel, float_edges, small_sums).graph())
 
 
+#: Scale and zero point that the reference demands of these outputs.
+_FIXED: dict[type[NetworkLayer], tuple[np.float32, int]] = {
+    Softmax: (np.float32(1 / 256), -128),
+    Sigmoid: (np.float32(1 / 256), -128),
+    Tanh: (np.float32(1 / 128), 0),
+}
+_OPS: dict[type[NetworkLayer], str] = {
+    Flatten: "reshape",
+    MaxPool2D: "max_pool2d",
+    AveragePool2D: "average_pool2d",
+    Softmax: "softmax",
+    Sigmoid: "logistic",
+    Tanh: "tanh",
+    LeakyRelu: "leaky_relu",
+    Residual: "add",
+}
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A tensor of the graph with its scale and zero point."""
+
+    tensor: int
+    scale: np.float32
+    zero: int
+
+
 @dataclass
 class _Builder:
-    """Makes the graph tensor by tensor; `_scale` and `_zero` describe the activation that the next layer reads."""
+    """Makes the graph tensor by tensor; `values` are the input and what the steps so far have given."""
 
     network: Network
     seen: list[Range]
@@ -109,74 +153,89 @@ class _Builder:
     small_sums: bool
     tensors: list[Tensor] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
-    _scale: np.float32 = field(init=False)
-    _zero: int = field(init=False)
+    values: list[_Value] = field(default_factory=list)
 
     def graph(self) -> Graph:
-        shapes = [self.network.input_shape, *output_shapes(self.network)]
-        self._scale, self._zero = self.seen[0].scale_and_zero()
-        x = source = self._input(shapes[0])
-        for index, layer in enumerate(self.network.layers):
-            x = self._layer(index, layer, x, shapes[index + 1])
+        source = self._input()
+        for step in steps(self.network):
+            self.values.append(self._step(step))
+        x = self.values[-1].tensor
         if self.float_edges:
-            last = self._add(Tensor("output", (1, *shapes[-1]), FLOAT32))
+            last = self._add(Tensor("output", self.tensors[x].shape, FLOAT32))
             x = self._call("dequantize", "dequantize", (x,), last, NoOptions())
         return Graph(self.network.name, tuple(self.tensors), tuple(self.layers), (source,), (x,))
 
-    def _input(self, shape: tuple[int, ...]) -> int:
+    def _input(self) -> int:
+        """Add the model's input; the steps read it as int8."""
+        shape = self.network.input_shape
+        scale, zero = self.seen[0].scale_and_zero()
         if not self.float_edges:
-            return self._activation("input", shape)
-        return self._add(Tensor("input", (1, *shape), FLOAT32))
+            self.values.append(self._activation("input", shape, scale, zero))
+            return self.values[0].tensor
+        source = self._add(Tensor("input", (1, *shape), FLOAT32))
+        self.values.append(self._activation("input_int8", shape, scale, zero))
+        self._call("quantize", "quantize", (source,), self.values[0].tensor, NoOptions())
+        return source
 
-    def _layer(self, index: int, layer: NetworkLayer, x: int, shape: tuple[int, ...]) -> int:
-        """Add one layer that reads tensor `x`; return the tensor that it writes."""
-        if self.float_edges and index == 0:
-            inner = self._activation("input_int8", self.network.input_shape)
-            x = self._call("quantize", "quantize", (x,), inner, NoOptions())
-        if isinstance(layer, (Dense, Conv2D)):
-            return self._weighted(index, layer, x, shape)
-        if isinstance(layer, (MaxPool2D, AveragePool2D)):
-            op = "max_pool2d" if isinstance(layer, MaxPool2D) else "average_pool2d"
-            options: Options = Pool2DOptions(*layer.kernel, *layer.stride, layer.padding)
-        elif isinstance(layer, Softmax):
-            op, options = "softmax", SoftmaxOptions()
-            self._scale, self._zero = np.float32(1 / 256), -128
-        elif isinstance(layer, Relu):
-            op, options = "relu" if layer.max_value is None else "relu6", NoOptions()
-            self._scale, self._zero = self.seen[index + 1].scale_and_zero()
-        else:
-            op, options = "reshape", NoOptions()
-        return self._call(op, layer.name, (x,), self._activation(layer.name, shape), options)
-
-    def _weighted(self, index: int, layer: Dense | Conv2D, x: int, shape: tuple[int, ...]) -> int:
-        scale_x, zero_x = self._scale, self._zero
-        self._scale, self._zero = self.seen[index + 1].scale_and_zero()
-        small = self.small_sums and isinstance(layer, Conv2D) and layer.w[0].size <= _FEW_WEIGHTS
-        least = small_sum_scales(layer.w, layer.bias, scale_x, zero_x, self._scale) if small else None
-        codes = quantize_weights(
-            layer.w,
-            layer.bias,
-            scale_x,
-            self._scale,
-            per_channel=self.per_channel,
-            where=label(self.network, index),
-            least_scale=least,
+    def _step(self, step: Step) -> _Value:
+        """Add one step; return what it gives."""
+        layer, x = step.layer, [self.values[i] for i in step.inputs]
+        keeps = isinstance(layer, (MaxPool2D, AveragePool2D, Flatten))
+        scale, zero = (
+            (x[0].scale, x[0].zero) if keeps else _FIXED.get(type(layer)) or self.seen[step.index + 1].scale_and_zero()
         )
-        w = self._constant(f"{layer.name}/weights", codes.w, codes.scale)
-        bias = self._constant(f"{layer.name}/bias", codes.bias, codes.bias_scale)
-        y = self._activation(layer.name, shape)
+        if isinstance(layer, (Dense, Conv2D, DepthwiseConv2D)):
+            return self._weighted(step, layer, x[0], scale, zero)
+        options: Options = NoOptions()
+        op = _OPS.get(type(layer), "")
+        if isinstance(layer, (MaxPool2D, AveragePool2D)):
+            options = Pool2DOptions(*layer.kernel, *layer.stride, layer.padding)
+        elif isinstance(layer, Softmax):
+            options = SoftmaxOptions()
+        elif isinstance(layer, Relu):
+            op = "relu" if layer.max_value is None else "relu6"
+        elif isinstance(layer, LeakyRelu):
+            options = LeakyReluOptions(layer.slope)
+        elif isinstance(layer, Residual):
+            options = ElementwiseOptions(layer.activation)
+        y = self._activation(layer.name, step.y_shape, scale, zero)
+        self._call(op, layer.name, tuple(value.tensor for value in x), y.tensor, options)
+        return y
+
+    def _weighted(self, step: Step, layer: Dense | Conv2D | DepthwiseConv2D, x: _Value, scale: np.float32, zero: int) -> _Value:
+        small = self.small_sums and isinstance(layer, Conv2D) and layer.w[0].size <= _FEW_WEIGHTS
+        codes = quantize_weights(
+            np.moveaxis(layer.w, -1, 0) if isinstance(layer, DepthwiseConv2D) else layer.w,
+            layer.bias,
+            x.scale,
+            scale,
+            per_channel=self.per_channel,
+            where=step.label,
+            least_scale=small_sum_scales(layer.w, layer.bias, x.scale, x.zero, scale) if small else None,
+        )
+        bias = Tensor(f"{layer.name}/bias", codes.bias.shape, INT32, codes.bias_scale, 0, 0, codes.bias)
+        options: Options
+        if isinstance(layer, DepthwiseConv2D):
+            data, axis, op = np.ascontiguousarray(np.moveaxis(codes.w, 0, -1)), 3, "depthwise_conv2d"
+        else:
+            data, axis, op = codes.w, 0, "dense" if isinstance(layer, Dense) else "conv2d"
         if isinstance(layer, Dense):
-            return self._call("dense", layer.name, (x, w, bias), y, DenseOptions(layer.activation))
-        options = Conv2DOptions(*layer.stride, *layer.dilation, layer.padding, layer.activation)
-        return self._call("conv2d", layer.name, (x, w, bias), y, options)
+            options = DenseOptions(layer.activation)
+        else:
+            options = Conv2DOptions(*layer.stride, *layer.dilation, layer.padding, layer.activation)
+        w = Tensor(f"{layer.name}/weights", data.shape, INT8, codes.scale, 0, axis, data)
+        inputs = x.tensor, self._constant(w), self._constant(bias)
+        y = self._activation(layer.name, step.y_shape, scale, zero)
+        self._call(op, layer.name, inputs, y.tensor, options)
+        return y
 
-    def _activation(self, name: str, shape: tuple[int, ...]) -> int:
-        scale = np.array([self._scale], np.float32)
-        return self._add(Tensor(name, (1, *shape), INT8, scale, self._zero))
+    def _activation(self, name: str, shape: tuple[int, ...], scale: np.float32, zero: int) -> _Value:
+        return _Value(self._add(Tensor(name, (1, *shape), INT8, np.array([scale], np.float32), zero)), scale, zero)
 
-    def _constant(self, name: str, data: NDArray[np.int8] | NDArray[np.int32], scale: NDArray[np.float32]) -> int:
-        data.setflags(write=False)
-        return self._add(Tensor(name, data.shape, data.dtype, scale, 0, 0, data))
+    def _constant(self, tensor: Tensor) -> int:
+        assert tensor.data is not None
+        tensor.data.setflags(write=False)
+        return self._add(tensor)
 
     def _add(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)

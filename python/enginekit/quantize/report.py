@@ -14,7 +14,7 @@ from engine.graph import Graph, Layer
 from engine.model import Model
 from engine.network import Network
 from enginekit.quantize.calibrate import check_data
-from enginekit.quantize.chain import forward, fuse
+from enginekit.quantize.chain import forward, fuse, steps
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,14 @@ def measure(network: Network, model: Model, inputs: ArrayLike) -> Report:
     fused = fuse(network)
     x = check_data(fused, inputs)
     layers = [layer for layer in model.graph.layers if layer.op not in ("quantize", "dequantize")]
-    if len(layers) != len(fused.layers):
-        raise QuantError(
-            f"the model has {len(layers)} layers but network {network.name!r} has {len(fused.layers)} after fusing"
-        )
+    plan = steps(fused)
+    if len(layers) != len(plan):
+        raise QuantError(f"the model has {len(layers)} layers but network {network.name!r} has {len(plan)} after fusing")
     batches = list(forward(fused, x))
     floats = [np.concatenate([outputs[i + 1] for outputs in batches]) for i in range(len(layers))]
     codes = _codes(model, x)
     reports = (
-        _layer_report(model.graph, layer, exact, codes.get(layer.outputs[0]), fused.layers[i])
+        _layer_report(model.graph, layer, exact, codes.get(layer.outputs[0]), plan[i].layer)
         for i, (layer, exact) in enumerate(zip(layers, floats, strict=True))
     )
     return Report(len(x), tuple(reports))
@@ -163,7 +162,7 @@ def _noise(exact: NDArray[np.float32], got: NDArray[np.float64]) -> tuple[float,
 
 
 def _weight_counts(graph: Graph, layer: Layer, source: Any) -> tuple[int, int, int]:
-    if layer.op not in ("dense", "conv2d"):
+    if layer.op not in ("dense", "conv2d", "depthwise_conv2d"):
         return 0, 0, 0
     w, bias = (graph.tensors[index] for index in layer.inputs[1:3])
     assert w.data is not None
