@@ -1,5 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twins for AVX2. */
+#include <immintrin.h>
+#include <stdint.h>
+
+#define ENG_LANES 8
+
+typedef __m256i wide;
+
+static inline wide wide_all(int32_t v)
+{
+    return _mm256_set1_epi32(v);
+}
+
+static inline wide wide_add(wide a, wide b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+static inline wide wide_sub(wide a, wide b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+
+static inline wide wide_mul(wide a, wide b)
+{
+    return _mm256_mullo_epi32(a, b);
+}
+
+static inline wide wide_shift(wide v, __m128i n)
+{
+    return _mm256_sra_epi32(v, n);
+}
+
+static inline wide wide_codes(const int8_t *x)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)x));
+}
+
+static inline uint32_t wide_none(wide v, wide mask)
+{
+    const __m256i none = _mm256_cmpeq_epi32(_mm256_and_si256(v, mask), _mm256_setzero_si256());
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(none));
+}
+
+static inline __m128i wide_narrow(wide v)
+{
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    return _mm_packs_epi16(words, words);
+}
+
 #include "elementwise_run.h"
 
 /* Rows of sixteen codes that one half of the bytes may look up. */

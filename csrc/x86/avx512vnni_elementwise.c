@@ -1,5 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twins for AVX-512 with VNNI, and look-up for those of its processors that have VBMI as well. */
+#include <immintrin.h>
+#include <stdint.h>
+
+#define ENG_LANES 16
+
+typedef __m512i wide;
+
+static inline wide wide_all(int32_t v)
+{
+    return _mm512_set1_epi32(v);
+}
+
+static inline wide wide_add(wide a, wide b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+static inline wide wide_sub(wide a, wide b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+static inline wide wide_mul(wide a, wide b)
+{
+    return _mm512_mullo_epi32(a, b);
+}
+
+static inline wide wide_shift(wide v, __m128i n)
+{
+    return _mm512_sra_epi32(v, n);
+}
+
+static inline wide wide_codes(const int8_t *x)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)x));
+}
+
+static inline uint32_t wide_none(wide v, wide mask)
+{
+    return _mm512_testn_epi32_mask(v, mask);
+}
+
+static inline __m128i wide_narrow(wide v)
+{
+    return _mm512_cvtsepi32_epi8(v);
+}
+
 #include "elementwise_run.h"
 
 /* A permutation of two registers looks up 128 codes by the lower seven bits; the eighth chooses between two of them. */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Twins in plain C, for the compiler to make vectors of whatever instruction set includes this: inner loops have constant
- * lengths and local results, so that it can. Where it does not, vectors of AVX2. ENG_ELEMENTWISE lists the twins by operator.
- */
+/* Twins mostly in plain C, for the compiler to make vectors of whatever instruction set includes this: inner loops have
+ * constant lengths and local results, so that it can. Where it does not, vectors of AVX2. ENG_ELEMENTWISE lists the twins by
+ * operator. The includer has defined wide, ENG_LANES                                   a vector of int32 wide_all(v),
+ * wide_mul(a, b), wide_add, wide_sub   modulo 2^32 wide_codes(x)                                     the next codes
+ *   wide_shift(v, n)                                  right, arithmetic; n in a vector's first 64 bits
+ *   wide_none(v, mask)                                not 0 if (v & mask) == 0 in some lane
+ *   wide_narrow(v)                                    saturated to codes, in the first bytes */
 #ifndef ENG_X86_ELEMENTWISE_RUN_H
 #define ENG_X86_ELEMENTWISE_RUN_H
 
@@ -77,35 +81,35 @@ static const int8_t *take(operand *o, uint32_t count)
     return o->room;
 }
 
+/* eng_x86_pair in every lane. */
 typedef struct {
-    eng_x86_pair pair;
-    int32_t zero, zero2; /* of mul */
-} pair_of_kernel;
+    wide m, m2, c, doubtful;
+    wide zero, zero2; /* of mul */
+    __m128i shift, lo, hi;
+} pair_vectors;
 
-ENG_INLINE uint32_t rough(const pair_of_kernel *k, bool product, int8_t x, int8_t x2)
+static pair_vectors pair_vectors_of(const eng_x86_pair *pair, int8_t zero, int8_t zero2)
 {
-    if (!product) {
-        return (uint32_t)x * k->pair.m + (uint32_t)x2 * k->pair.m2 + k->pair.c;
-    }
-    const int32_t p = (x - k->zero) * (x2 - k->zero2);
-    return (uint32_t)p * k->pair.m + (uint32_t)((p * (int32_t)k->pair.m2) >> 15) + k->pair.c;
+    const pair_vectors k = {.m = wide_all((int32_t)pair->m),
+                            .m2 = wide_all((int32_t)pair->m2),
+                            .c = wide_all((int32_t)pair->c),
+                            .doubtful = wide_all((int32_t)pair->doubtful),
+                            .zero = wide_all(zero),
+                            .zero2 = wide_all(zero2),
+                            .shift = _mm_cvtsi32_si128(pair->shift),
+                            .lo = _mm_set1_epi8(pair->lo),
+                            .hi = _mm_set1_epi8(pair->hi)};
+    return k;
 }
 
-/* A group; the least of what makes an element doubtful when it is 0. */
-ENG_INLINE uint32_t compute_group(const pair_of_kernel *kernel, bool product, const int8_t *x, const int8_t *x2, int8_t *y)
+ENG_INLINE wide rough(const pair_vectors *k, bool product, wide x, wide x2)
 {
-    const pair_of_kernel k = *kernel;
-    const int32_t lo = k.pair.lo, hi = k.pair.hi;
-    uint32_t least = UINT32_MAX;
-    for (uint32_t i = 0; i < GROUP; ++i) {
-        const uint32_t u = rough(&k, product, x[i], x2[i]);
-        const uint32_t beyond = u & k.pair.doubtful;
-        int32_t code = (int32_t)u >> k.pair.shift;
-        code = code < lo ? lo : code;
-        y[i] = (int8_t)(code > hi ? hi : code);
-        least = beyond < least ? beyond : least;
+    if (!product) {
+        return wide_add(wide_add(wide_mul(x, k->m), k->c), wide_mul(x2, k->m2));
     }
-    return least;
+    const wide p = wide_mul(wide_sub(x, k->zero), wide_sub(x2, k->zero2));
+    const wide fine = wide_shift(wide_mul(p, k->m2), _mm_cvtsi32_si128(15));
+    return wide_add(wide_add(wide_mul(p, k->m), k->c), fine);
 }
 
 /* A group by the portable kernel's own steps: for those with doubtful elements. Ratios like 1/2 have many. */
@@ -128,32 +132,51 @@ static void mul_exactly(const eng_layer *l, const int8_t *x, const int8_t *x2, i
     }
 }
 
-ENG_INLINE void run_pairs(const eng_layer *l, const pair_of_kernel *k, bool product, uint32_t count, operand x, operand x2,
-                          int8_t *y)
+/* A group; x and x2 are read before y is written. */
+ENG_INLINE void run_group(const eng_layer *l, const pair_vectors *k, bool product, const int8_t *x, const int8_t *x2, int8_t *y)
 {
-    int8_t a[GROUP] = {0}, b[GROUP] = {0}, codes[GROUP];
-    for (uint32_t i = 0; i < count; i += GROUP) {
-        const uint32_t n = count - i < GROUP ? count - i : GROUP;
-        const int8_t *xi = take(&x, n), *x2i = take(&x2, n);
-        if (n < GROUP) {
-            xi = memcpy(a, xi, n);
-            x2i = memcpy(b, x2i, n);
-        }
-        if (compute_group(k, product, xi, x2i, codes) == 0) {
-            (product ? mul_exactly : add_exactly)(l, xi, x2i, codes);
-        }
-        if (n == GROUP) {
-            memcpy(y + i, codes, GROUP);
-        } else {
-            memcpy(y + i, codes, n);
-        }
+    __m128i codes[GROUP / ENG_LANES];
+    uint32_t doubts = 0;
+#pragma GCC unroll 8
+    for (uint32_t j = 0; j < GROUP / ENG_LANES; ++j) {
+        const wide u = rough(k, product, wide_codes(x + j * ENG_LANES), wide_codes(x2 + j * ENG_LANES));
+        doubts |= wide_none(u, k->doubtful);
+        codes[j] = _mm_min_epi8(_mm_max_epi8(wide_narrow(wide_shift(u, k->shift)), k->lo), k->hi);
+    }
+    if (doubts != 0) {
+        int8_t exact[GROUP];
+        (product ? mul_exactly : add_exactly)(l, x, x2, exact);
+        memcpy(y, exact, GROUP);
+        return;
+    }
+#pragma GCC unroll 8
+    for (uint32_t j = 0; j < GROUP / ENG_LANES; ++j) {
+        memcpy(y + j * ENG_LANES, codes + j, ENG_LANES);
+    }
+}
+
+ENG_INLINE void run_pairs(const eng_layer *l, const pair_vectors *constants, bool product, uint32_t count, operand x,
+                          operand x2, int8_t *y)
+{
+    const pair_vectors k = *constants;
+    uint32_t i = 0;
+    for (; i + GROUP <= count; i += GROUP) {
+        const int8_t *const xi = take(&x, GROUP), *const x2i = take(&x2, GROUP);
+        run_group(l, &k, product, xi, x2i, y + i);
+    }
+    if (i < count) {
+        int8_t a[GROUP] = {0}, b[GROUP] = {0};
+        memcpy(a, take(&x, count - i), count - i);
+        memcpy(b, take(&x2, count - i), count - i);
+        run_group(l, &k, product, a, b, a);
+        memcpy(y + i, a, count - i);
     }
 }
 
 static void run_add(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_add_s8_params *const p = l->params;
-    const pair_of_kernel k = {*(const eng_x86_pair *)packed, 0, 0};
+    const pair_vectors k = pair_vectors_of(packed, 0, 0);
     void *const x = arena + l->x, *const x2 = arena + l->x2, *const y = arena + l->y, *const memory = scratch;
     int8_t *room = memory;
     const operand a = operand_of(&p->x, x, p->count, &room);
@@ -163,7 +186,7 @@ static void run_add(const eng_layer *l, const void *packed, uint8_t *arena, uint
 static void run_mul(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_mul_s8_params *const p = l->params;
-    const pair_of_kernel k = {*(const eng_x86_pair *)packed, p->zero_x, p->zero_x2};
+    const pair_vectors k = pair_vectors_of(packed, p->zero_x, p->zero_x2);
     void *const x = arena + l->x, *const x2 = arena + l->x2, *const y = arena + l->y, *const memory = scratch;
     int8_t *room = memory;
     const operand a = operand_of(&p->x, x, p->count, &room);
@@ -322,7 +345,7 @@ static void run_max_pool(const eng_layer *l, const void *packed, uint8_t *arena,
     void *const memory = scratch, *const from = arena + l->x, *const to = arena + l->y;
     const size_t row = image_row(p), out = (size_t)v->out_w * p->channels;
     const bool inside = columns_inside(v);
-    int8_t *const tall = memory, *const wide = tall + row + GROUP;
+    int8_t *const tall = memory, *const pooled = tall + row + GROUP;
     position at = {.step = (size_t)v->dilation_w * p->channels, .channels = p->channels, .lo = p->lo, .hi = p->hi};
     (void)packed;
     for (uint16_t r = 0; r < v->out_h; ++r) {
@@ -331,11 +354,11 @@ static void run_max_pool(const eng_layer *l, const void *packed, uint8_t *arena,
         for (uint16_t q = 0; q < v->out_w; ++q) {
             const eng_span columns = columns_at(v, inside, q);
             const int8_t *const x = tall + (size_t)columns.pixel * p->channels;
-            int8_t *const y = wide + (size_t)q * p->channels;
+            int8_t *const y = pooled + (size_t)q * p->channels;
             at.taps = columns.count;
             max_position(&at, x, y);
         }
-        memcpy((int8_t *)to + r * out, wide, out);
+        memcpy((int8_t *)to + r * out, pooled, out);
     }
 }
 
@@ -348,7 +371,7 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
     const bool inside = columns_inside(v);
     int32_t *const tall = memory;
     void *const behind = tall + row + GROUP;
-    int8_t *const wide = behind;
+    int8_t *const pooled = behind;
     position at = {.step = (size_t)v->dilation_w * p->channels, .channels = p->channels, .lo = p->lo, .hi = p->hi};
     (void)packed;
     memset(tall + row, 0, GROUP * sizeof *tall);
@@ -359,9 +382,9 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
             const eng_span columns = columns_at(v, inside, q);
             at.taps = columns.count;
             at.count = (uint32_t)rows.count * columns.count;
-            mean_position(&at, tall + (size_t)columns.pixel * p->channels, wide + (size_t)q * p->channels);
+            mean_position(&at, tall + (size_t)columns.pixel * p->channels, pooled + (size_t)q * p->channels);
         }
-        memcpy((int8_t *)to + r * out, wide, out);
+        memcpy((int8_t *)to + r * out, pooled, out);
     }
 }
 
@@ -426,8 +449,8 @@ static inline __m256i quantized(const eng_quantize_params *p, __m256 x)
 /* Codes that differ from int8's by `flip`: 0, or the top bit for uint8. */
 static inline void quantize_8(const eng_quantize_params *p, uint8_t flip, const float *x, uint8_t *y)
 {
-    const __m256i wide = quantized(p, _mm256_loadu_ps(x));
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    const __m256i eight = quantized(p, _mm256_loadu_ps(x));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
     _mm_storel_epi64((void *)y, _mm_xor_si128(_mm_packs_epi16(words, words), _mm_set1_epi8((int8_t)flip)));
 }
 
