@@ -82,7 +82,7 @@ def test_avr_compiles_every_source(tmp_path, optimize):
 def test_classic_avr_reads_flash_by_lpm(tmp_path):
     """ATmega328P: the inference kernels compile with ENG_FLASH_LPM, and then do read by LPM."""
     command = [AVR, "-mmcu=atmega328p", "-DENG_FLASH_LPM", *STRICT, "-O2"]
-    for name in ("dot_s8", "dense_s8", "conv2d_patch_s8", "softmax_s8", "depthwise_conv2d_s8", "lookup_s8"):
+    for name in ("dot_s8", "dense_s8", "conv2d_patch_sum_s8", "softmax_s8", "depthwise_conv2d_s8", "lookup_s8"):
         code = compile_to(tmp_path / f"{name}.o", command, ROOT / "csrc" / "src" / f"{name}.c")
         listing = subprocess.run(["avr-objdump", "-d", str(code)], capture_output=True, text=True, check=True).stdout
         assert re.search(r"\blpm\b", listing), name
