@@ -131,8 +131,7 @@ static void fill_move(uint8_t op, some_params *p, uint32_t count, const int8_t *
     const uint32_t wide = any() % 64 == 0 ? any() : 1 + any() % 40;
     switch (op) {
     case ENG_OP_MEAN_S8:
-        p->mean =
-            (eng_mean_s8_params){count, few(16), (int8_t)any(), any() % 2 != 0 ? count : 1, some_rescale(), some_output()};
+        p->mean = (eng_mean_s8_params){count, few(16), (int8_t)any(), some_rescale(), some_output()};
         break;
     case ENG_OP_COPY_S8:
         p->copy = (eng_copy_s8_params){count, 1 + any() % 40, wide, any() % 20};
