@@ -141,7 +141,7 @@ static inline size_t eng_pooled_corner(const eng_pooled_params *p, const eng_poo
 /* From there to what the first tap of position k of the pool window reads. */
 static inline size_t eng_pooled_offset(const eng_pooled_params *p, const eng_pooled_image *image, uint8_t k)
 {
-    const size_t row = k / p->pool_w, column = k % p->pool_w;
+    const size_t row = (size_t)k / p->pool_w, column = (size_t)k % p->pool_w;
     return row * p->window.stride_h * image->row + column * p->window.stride_w * p->in_c;
 }
 
