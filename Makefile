@@ -37,6 +37,7 @@ demo: build ## train, quantize, check, compile, simulate and report, on handwrit
 	$(PY) -m enginekit.demo --out out/demo
 
 test: build test-c test-avr ## everything
+	$(MAKE) --no-print-directory test-c SAN=1
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
 test-c: build ## the C core's own tests on the host; SAN=1 with address and undefined-behaviour sanitizers

@@ -16,7 +16,10 @@ static const uint16_t powers[OCTAVE] = {
 static uint16_t exponential(uint32_t d)
 {
     const uint32_t octaves = d / OCTAVE;
-    return octaves > ONE_BITS ? 0 : (uint16_t)(powers[d % OCTAVE] >> octaves);
+    if (octaves > ONE_BITS) {
+        return 0;
+    }
+    return (uint16_t)(powers[d % OCTAVE] >> octaves);
 }
 
 /* log2(v / 2^15) in 1/64 octaves, cut; v >= 2^15. */
