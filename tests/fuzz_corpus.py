@@ -21,6 +21,10 @@ def files() -> dict[str, bytes]:
     layers = [K.Conv2D(2, 3, activation="relu"), K.MaxPooling2D(2), K.Flatten(), K.Dense(4, activation="softmax")]
     model, samples = keras_int8.sequential(shape, layers), keras_int8.normal_samples(shape)
     found = {f"converted_{edges}": keras_int8.convert(model, samples, edges=edges) for edges in ("float32", "uint8", "int8")}
+    rows = keras_int8.sequential((4, 6), [K.Dense(3, activation="relu"), K.Dense(2)])
+    found["rows"] = keras_int8.convert(rows, keras_int8.normal_samples((4, 6)))
+    causal = keras_int8.sequential((12, 2), [K.Conv1D(3, 2, dilation_rate=2, padding="causal"), K.Flatten(), K.Dense(2)])
+    found["causal"] = keras_int8.convert(causal, keras_int8.normal_samples((12, 2)))
     found["every_operator"] = tflite.write(int8_graphs.every_operator())
     found["digits_like"] = tflite_builder.to_tflite(int8_graphs.digits_like())
     for name in ("residual", "depthwise", "several_vectors", "conv", "relu", "max_pool", "average_pool", "float_edges"):

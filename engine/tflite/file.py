@@ -88,6 +88,7 @@ class File:
         self.inputs = self._indices(self._graph, SubGraphField.INPUTS, "inputs")
         self.outputs = self._indices(self._graph, SubGraphField.OUTPUTS, "outputs")
         self.operators = self._read_operators()
+        self._settled: dict[int, tuple[int, ...]] = {}
 
     def _indices(self, table: Table, slot: int, name: str, *, optional: bool = False) -> tuple[int, ...]:
         indices = tuple(int(i) for i in table.array(slot, "<i4", name))
@@ -125,6 +126,25 @@ class File:
         name = self._tensors[index].string(TensorField.NAME, "name")
         return f"tensor {index} {name!r}" if name else f"tensor {index}"
 
+    def is_open(self, index: int) -> bool:
+        """Whether the file leaves open more of a tensor's shape than the batch, and nothing has settled it."""
+        return index not in self._settled and -1 in self._signature(index)[1:]
+
+    def has_free_batch(self, index: int) -> bool:
+        """Whether the file leaves open a tensor's first dimension."""
+        return self._signature(index)[:1] == (-1,)
+
+    def is_settled(self, index: int) -> bool:
+        """Whether :meth:`settle` was told a tensor's shape."""
+        return index in self._settled
+
+    def settle(self, index: int, shape: tuple[int, ...]) -> None:
+        """Give an activation a shape in place of the file's."""
+        self._settled[index] = shape
+
+    def _signature(self, index: int) -> tuple[int, ...]:
+        return tuple(int(n) for n in self._tensors[index].array(TensorField.SHAPE_SIGNATURE, "<i4", "shape_signature"))
+
     def is_constant(self, index: int) -> bool:
         """Whether a tensor has contents in the file."""
         return len(self._contents(self._tensors[index])) > 0
@@ -146,7 +166,7 @@ class File:
             supported = ", ".join(str(dtype) for dtype in DTYPES.values())
             raise UnsupportedError(f"{what}: element type {TYPE_NAMES[code]} is not supported; supported are {supported}")
         _refuse_special(table, what)
-        shape = _shape(table, what)
+        shape = self._settled[index] if index in self._settled else _shape(table, what)
         scale, zero_point, axis = _quantization(table, shape, what)
         contents = self._contents(table)
         data = _constant(contents, DTYPES[code], shape, table) if contents else None

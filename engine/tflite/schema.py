@@ -271,6 +271,29 @@ class ReducerField(IntEnum):
     KEEP_DIMS = 0
 
 
+class GatherField(IntEnum):
+    """Table GatherOptions."""
+
+    AXIS = 0
+    BATCH_DIMS = 1
+
+
+class PackField(IntEnum):
+    """Table PackOptions."""
+
+    AXIS = 1
+
+
+class StridedSliceField(IntEnum):
+    """Table StridedSliceOptions."""
+
+    BEGIN_MASK = 0
+    END_MASK = 1
+    ELLIPSIS_MASK = 2
+    NEW_AXIS_MASK = 3
+    SHRINK_AXIS_MASK = 4
+
+
 class ConcatenationField(IntEnum):
     """Table ConcatenationOptions."""
 

@@ -8,6 +8,7 @@ from tflite_builder import Judge
 
 import engine
 from engine import tflite
+from engine.errors import UnsupportedError
 from engine.graph import Graph
 
 COUNT = 24
@@ -46,6 +47,37 @@ NETWORKS = {
     ),
 }
 
+#: What a free batch makes the converter compute shapes for, and dilated convolutions over sequences.
+FREE_BATCH = {
+    "dense_over_rows": ((4, 6), lambda: [K.Dense(7), K.Dense(5, activation="relu")]),
+    "dense_over_an_image": ((3, 4, 6), lambda: [K.Dense(7, activation="tanh"), K.ReLU(), K.Dense(5, activation="softmax")]),
+    "rows_flattened": ((4, 6), lambda: [K.Dense(3, activation="sigmoid"), K.Flatten(), K.Dense(4)]),
+    "reshape_with_a_free_dimension": ((4, 4, 2), lambda: [K.Reshape((-1, 4)), K.Dense(3), K.Reshape((2, -1, 3))]),
+    "sequence": (
+        (20, 3),
+        lambda: [
+            K.Conv1D(5, 5, padding="causal", activation="relu"),
+            K.SeparableConv1D(6, 3, strides=2, padding="same"),
+            K.MaxPooling1D(2),
+            K.Flatten(),
+            K.Dense(2, activation="softmax"),
+        ],
+    ),
+    "dilated_sequence": (
+        (20, 3),
+        lambda: [K.Conv1D(6, 3, dilation_rate=2, padding="same", activation="relu"), K.Conv1D(4, 2, dilation_rate=3)],
+    ),
+    "causal_sequence": (
+        (20, 3),
+        lambda: [
+            K.Conv1D(6, 2, dilation_rate=4, padding="causal", activation="relu"),
+            K.DepthwiseConv1D(3, dilation_rate=2, padding="same"),
+            K.GlobalAveragePooling1D(),
+            K.Dense(2),
+        ],
+    ),
+}
+
 
 def inputs(shape, dtype, seed=1):
     rng = np.random.default_rng(seed)
@@ -80,6 +112,30 @@ def test_equal_to_reference(name, batch, per_channel, edges):
     saved = model.to_bytes()
     assert_equal(Judge(saved).run(x), want, f"{name}, saved and run by TensorFlow Lite")
     assert engine.load(saved).to_bytes() == saved
+
+
+@pytest.mark.parametrize("name", FREE_BATCH)
+def test_shapes_that_depend_on_the_batch(name):
+    shape, layers = FREE_BATCH[name]
+    data = keras_int8.convert(keras_int8.sequential(shape, layers()), keras_int8.normal_samples(shape))
+    model = engine.load(data)
+    x = inputs(shape, "int8")
+    want = Judge(data).run(x)
+    assert_equal(model.run(x), want, name)
+    saved = model.to_bytes()
+    assert_equal(Judge(saved).run(x), want, f"{name}, saved and run by TensorFlow Lite")
+    assert engine.load(saved).to_bytes() == saved
+
+
+def test_rows_that_a_layer_would_mix_are_refused_by_name():
+    """MEAN over the rows of a dense layer, whose RESHAPE back is missing: the file's shapes hold one row, a sample four."""
+    shape = (4, 6)
+    inside = keras_int8.keras.Input(shape)
+    rows = keras_int8.keras.ops.reshape(inside, (-1, 6))
+    outside = keras_int8.keras.ops.mean(K.Dense(3)(rows), axis=0, keepdims=True)
+    data = keras_int8.convert(keras_int8.keras.Model(inside, outside), keras_int8.normal_samples(shape))
+    with pytest.raises(UnsupportedError, match=r"operator \d+ \(MEAN\): reads 4 rows a sample where the batch should be"):
+        engine.load(data)
 
 
 def test_dilated_convolution_with_fixed_batch():
