@@ -151,8 +151,10 @@ class _Place:
         self.layer = layer
         counts = {"dense": 3, "conv2d": 3, "depthwise_conv2d": 3, "add": 2, "sub": 2, "mul": 2}
         expected = max(len(layer.inputs), 1) if layer.op == "concatenation" else counts.get(layer.op, 1)
-        if len(layer.inputs) != expected or len(layer.outputs) != 1 or layer.inputs[0] < 0:
+        if len(layer.inputs) != expected or len(layer.outputs) != 1:
             raise FormatError(f"{self}: {len(layer.inputs)} inputs and {len(layer.outputs)} outputs; expected {expected} and 1")
+        if min(layer.inputs[: 1 if expected == 3 else None]) < 0:  # of weights and bias more is said where they are checked
+            raise FormatError(f"{self}: an input is missing; only a bias may be")
         self.x = graph.tensors[layer.inputs[0]] if layer.op in ("add", "sub", "mul") else self.activation(layer.inputs[0])
         self.y = self.activation(layer.outputs[0])
 
@@ -472,7 +474,7 @@ def _check_pad(place: _Place) -> None:
     options = place.layer.options
     assert isinstance(options, PadOptions)
     shape = place.x.shape
-    if len(options.paddings) != len(shape) or any(min(pair) < 0 for pair in options.paddings):
+    if [len(pair) for pair in options.paddings] != [2] * len(shape) or any(min(pair) < 0 for pair in options.paddings):
         raise FormatError(f"{place}: paddings {options.paddings} do not fit input shape {shape}")
     place.require_shape(tuple(n + before + after for n, (before, after) in zip(shape, options.paddings, strict=True)))
     if _scales(place.x) != _scales(place.y) or place.x.zero_point != place.y.zero_point:

@@ -157,15 +157,15 @@ class _Settling:
         shape = self._shape(x) if x >= 0 else None
         if w < 0 or not self._file.is_constant(w) or shape is None or not self._file.has_free_batch(y):
             return operator
-        size = self._file.tensor(w).shape[-1]
+        size = self._file.tensor(w).shape[-1:]
         options = read_options(self._file, operator)
         assert isinstance(options, DenseOptions)
-        rows, rest = divmod(math.prod(shape), size)
+        rows, rest = divmod(math.prod(shape), math.prod(size))
         if rest or rows == 1 or (options.keep_num_dims and x not in self._rows):
             return operator
-        if self._file.tensor(x).shape != (1, rows, size):
+        if self._file.tensor(x).shape != (1, rows, *size):
             raise UnsupportedError(
-                f"{operator.what}: takes {list(shape)} for {rows} rows of {size} values; expected [1, {rows}, {size}]"
+                f"{operator.what}: takes {list(shape)} for {rows} rows of {math.prod(size)} values; expected [1, rows, values]"
             )
         self._settle(y, (rows, *self._file.tensor(y).shape[-1:]))
         return replace(operator, replaced=replace(options, keep_num_dims=True))

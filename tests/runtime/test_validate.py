@@ -8,7 +8,17 @@ from int8_graphs import Chain, frozen
 from tflite_builder import tensor
 
 import engine
-from engine.graph import Conv2DOptions, DenseOptions, Graph, Layer, NoOptions, Padding, Pool2DOptions
+from engine.graph import (
+    Conv2DOptions,
+    DenseOptions,
+    ElementwiseOptions,
+    Graph,
+    Layer,
+    NoOptions,
+    Padding,
+    PadOptions,
+    Pool2DOptions,
+)
 from engine.validate import validate
 from engine.window import blind_position, padded, slide, window
 
@@ -60,6 +70,16 @@ CASES = {
         "tensor 3 'dense_0_out' is float32; supported is int8",
     ),
     "no scale": (lambda: changed(dense(), 0, scale=None), engine.QuantError, "tensor 0 'x' needs one quantization scale"),
+    "an operand absent": (
+        lambda: layered(dense(), 0, op="add", inputs=(0, -1), options=ElementwiseOptions()),
+        engine.FormatError,
+        r"layer 'dense_0' \(add\): an input is missing",
+    ),
+    "paddings that are no pairs": (
+        lambda: layered(dense(), 0, op="pad", inputs=(0,), options=PadOptions(((0, 0), (1,)))),
+        engine.FormatError,
+        r"paddings \(\(0, 0\), \(1,\)\) do not fit input shape \(1, 6\)",
+    ),
     "weights absent": (lambda: layered(dense(), 0, inputs=(0, -1, 2)), engine.UnsupportedError, "its weights are not constant"),
     "weights declared otherwise": (
         lambda: changed(dense(), 1, data=frozen(np.ones((4, 6), np.int16))),
