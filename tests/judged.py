@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import engine
 from engine.graph import Activation
 
 SEED = 4809
@@ -42,3 +43,9 @@ def awkward_scales(rng: np.random.Generator, turn: int) -> tuple[np.float32, np.
     if turn % 3 == 0:
         return sx, np.float32(sx * 2.0 ** rng.uniform(-6, 6))
     return sx, np.float32(float(sx) * int(rng.integers(1, 256)) / (int(rng.integers(0, 120)) + 0.5))
+
+
+def available_isas() -> list[str]:
+    """Names of the instruction sets of this processor, the least first."""
+    names = ["portable", "avx2", "avx512vnni"]
+    return names[: names.index(engine.isa()) + 1]

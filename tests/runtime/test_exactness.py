@@ -10,19 +10,12 @@ import zlib
 import numpy as np
 import pytest
 import single_operators
-from judged import assert_equal
+from judged import assert_equal, available_isas
 from tflite_builder import Judge, to_tflite
 
 import engine
 
 MODELS = int(os.environ.get("ENGINE_EXACTNESS", "45"))
-ISAS = ("portable", "avx2", "avx512vnni")
-
-
-def available() -> list[str]:
-    """Instruction sets of this processor."""
-    last = engine.isa()
-    return list(ISAS[: ISAS.index(last) + 1])
 
 
 def samples(rng, tensors, count=5):
@@ -42,7 +35,7 @@ def samples(rng, tensors, count=5):
 
 @pytest.mark.parametrize("name", single_operators.OPERATORS)
 def test_equal_to_the_reference(name, monkeypatch):
-    isas = available()
+    isas = available_isas()
     for turn in range(MODELS):
         rng = np.random.default_rng([zlib.crc32(name.encode()), turn])
         graph = single_operators.OPERATORS[name](rng, turn)
