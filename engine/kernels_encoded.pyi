@@ -11,6 +11,9 @@ def dense_runs_s24(
 def requant_s24_s8(
     steps: NDArray[np.uint32], sums: NDArray[np.int32], *, shift: int, lo: int, hi: int, negative_is_lo: bool = False
 ) -> NDArray[np.int8]: ...
+def requant_short_s24_s8(
+    steps: NDArray[np.uint8], sums: NDArray[np.int32], *, lo: int, hi: int, doublings: int = 0
+) -> NDArray[np.int8]: ...
 def conv3x3_pool2_s8(
     filters: NDArray[np.uint8],
     still: NDArray[np.int8],

@@ -95,6 +95,18 @@ cdef extern from "eng/encodings_conv.h" nogil:
 
     void eng_conv3x3_pool2_code_s8(const eng_conv3x3_code *p, const int8_t *x, int8_t *y)
 
+cdef extern from "eng/encodings_short.h" nogil:
+    ctypedef struct eng_short_step:
+        uint8_t mult[3]
+
+    ctypedef struct eng_requant_short:
+        const eng_short_step *step
+        uint16_t count
+        uint8_t copies, doublings
+        int8_t lo, hi
+
+    void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y)
+
 
 ctypedef void (*dense_rows)(const eng_dense_rows *p, const int8_t *x, uint8_t *sum) noexcept nogil
 ctypedef void (*dense_runs)(const eng_dense_rows *p, const int8_t *x, int8_t zero_x, const uint8_t *runs, uint8_t *sum) noexcept nogil
@@ -147,6 +159,13 @@ def _blocks(str function, w, start):
     check.array(function, "w", w, np.int8, w.shape)
     check.array(function, "start", start, np.uint8, (blocks, rows, 3))
     return blocks, size, rows
+
+
+def _raw(str function, sums):
+    """Little-endian s24 of int32."""
+    if max(abs(int(sums.min())), abs(int(sums.max()) + 1)) > 1 << 23:
+        raise ValueError(f"{function}: a sum does not fit 24 bits")
+    return np.stack([(sums >> s) & 0xFF for s in (0, 8, 16)], axis=-1).astype(np.uint8).reshape(-1)
 
 
 def _sums(const uint8_t[::1] raw):
@@ -296,10 +315,7 @@ def requant_s24_s8(steps, sums, *, shift, lo, hi, negative_is_lo=False):
     count = check.integer(function, "count", len(sums), 1, 65535)
     cdef const uint32_t[:, ::1] ps = check.array(function, "steps", steps, np.uint32, (count, 2))
     check.array(function, "sums", sums, np.int32, (count,))
-    if max(abs(int(sums.min())), abs(int(sums.max()) + 1)) > 1 << 23:
-        raise ValueError(f"{function}: a sum does not fit 24 bits")
-    raw = np.stack([(sums >> s) & 0xFF for s in (0, 8, 16)], axis=1).astype(np.uint8).reshape(-1)
-    cdef const uint8_t[::1] pr = raw
+    cdef const uint8_t[::1] pr = _raw(function, sums)
     cdef int8_t[::1] out = np.empty(count, np.int8)
     cdef eng_requant_s24 p
     p.step = <const eng_step *>&ps[0, 0]
@@ -311,6 +327,52 @@ def requant_s24_s8(steps, sums, *, shift, lo, hi, negative_is_lo=False):
         raise ValueError(f"{function}: shift is {shift}; expected 32 or 40")
     (eng_requant40_s24_s8 if shift == 40 else eng_requant32_s24_s8)(&p, &pr[0], &out[0])
     return np.asarray(out)
+
+
+def requant_short_s24_s8(steps, sums, *, lo, hi, doublings=0):
+    """Requantize sums that count from their first step by multipliers of 24 bits.
+
+    Parameters
+    ----------
+    steps : uint8[n, 6]
+        ``eng_short_step[n]``.
+    sums : int32[n, copies]
+        In [-2**23, 2**23), times ``2**doublings`` below 2**24.
+    lo, hi : int
+        Range of the codes, -128 to 127, lo < hi.
+    doublings : int
+        0 to 8.
+
+    Returns
+    -------
+    int8[copies, n]
+
+    Examples
+    --------
+    >>> steps = np.array([[0, 0, 128, 0, 0, 0]], np.uint8)  # 2**-9
+    >>> requant_short_s24_s8(steps, np.array([[-1, 0, 512, 1023]], np.int32), lo=0, hi=127).ravel()
+    array([0, 1, 2, 2], dtype=int8)
+    """
+    cdef str function = "requant_short_s24_s8"
+    count = check.integer(function, "count", len(sums), 1, 65535)
+    cdef const uint8_t[:, ::1] ps = check.array(function, "steps", steps, np.uint8, (count, 6))
+    check.array(function, "sums", sums, np.int32, (count, None))
+    cdef eng_requant_short p
+    p.step = <const eng_short_step *>&ps[0, 0]
+    p.count = count
+    p.copies = check.integer(function, "copies", sums.shape[1], 1, 255)
+    p.doublings = check.integer(function, "doublings", doublings, 0, 8)
+    p.lo = check.integer(function, "lo", lo, -128, 126)
+    p.hi = check.integer(function, "hi", hi, p.lo + 1, 127)
+    if (p.copies - 1) * count >= 1 << 15:
+        raise ValueError(f"{function}: {p.copies} copies of {count} sums; at most 32,767 codes beside the first copy work")
+    if int(sums.max()) >= 1 << 24 - p.doublings:
+        raise ValueError(f"{function}: a sum does not fit 24 bits when it is doubled {doublings} times")
+    cdef const uint8_t[::1] pr = _raw(function, sums)
+    y = np.empty((p.copies, count), np.int8)
+    cdef int8_t[:, ::1] py = y
+    eng_requant_short_s24_s8(&p, &pr[0], &py[0, 0])
+    return y
 
 
 def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False, shift32=False):

@@ -6,7 +6,7 @@ import pytest
 from engine import kernels, kernels_encoded
 from engine.errors import QuantError
 from engine.program import DenseParams, OutputS8, Rescale
-from enginekit.encode import Rounding, dense_rows, group_lengths, row_headers, wide_step, wide_steps
+from enginekit.encode import Rounding, dense_rows, group_lengths, row_headers, short_steps, wide_step, wide_steps
 from enginekit.encode.groups import HIGHEST, LOWEST, product_range
 from enginekit.encode.steps import exact_codes, thresholds
 
@@ -98,6 +98,51 @@ def test_short_multipliers_are_exact_wherever_one_is_found(rounding, bits, relu)
         found += any(exact_everywhere(rescale, rounding, y, span, shift) for shift in (32, 40))
     if rounding is Rounding.SINGLE or relu:
         assert found >= 22
+
+
+def short_codes(found, n, sums, y):
+    """Codes of sums of one output, ``int64[count]``."""
+    over = np.ascontiguousarray((sums - found.start[n])[:, None], np.int32)
+    parts = np.array_split(over, 1 + len(over) // 60000)
+    limits = {"lo": y.lo, "hi": y.hi, "doublings": found.doublings}
+    repeated = [np.repeat(found.steps[n : n + 1], len(part), axis=0) for part in parts]
+    pairs = zip(repeated, parts, strict=True)
+    return np.concatenate([kernels_encoded.requant_short_s24_s8(*pair, **limits)[0] for pair in pairs]).astype(np.int64)
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("right", [(9, 11), (7, 9), (5, 7), (2, 4)])
+@pytest.mark.parametrize("relu", [False, True])
+def test_multipliers_of_24_bits_are_exact_for_every_sum(rounding, right, relu):
+    rng = np.random.default_rng(right[0])
+    found = 0
+    for _ in range(8):
+        rescale = tuple(Rescale(int(m), 0, int(rng.integers(*right))) for m in rng.integers(1 << 30, 1 << 31, 3))
+        zero = int(rng.integers(-128, 127))
+        y = OutputS8(zero, zero if relu else -128, int(rng.integers(zero + 1, 128)))
+        reach = 300 << right[0]
+        spans = [(-int(rng.integers(1, reach)), int(rng.integers(1, reach))) for _ in rescale]
+        spans[2] = (-reach, -reach // 2) if relu else spans[2]
+        steps = short_steps(rescale, rounding, y, spans)
+        found += steps is not None
+        for n, span in enumerate(spans if steps is not None else []):
+            sums = np.arange(span[0], span[1] + 1)
+            want = exact_codes(sums, rescale[n], rounding, zero).clip(y.lo, y.hi)
+            got = short_codes(steps, n, sums, y)
+            bad = np.flatnonzero(got != want)
+            assert bad.size == 0, f"{rescale[n]} {y}: sum {sums[bad[0]]} gives {got[bad[0]]}, want {want[bad[0]]}"
+            assert ((got > y.lo) == (sums >= steps.start[n])).all()
+    # Double rounding bends at a sum of 0: ties go away from it.
+    assert found >= 6 or (rounding is Rounding.DOUBLE and not relu)
+
+
+def test_multipliers_of_24_bits_have_their_limits():
+    y, spans = OutputS8(0, -128, 127), [(-300, 300)]
+    assert short_steps((Rescale((1 << 31) - 5000, 0, 0),), Rounding.SINGLE, y, spans) is not None
+    assert short_steps((Rescale((1 << 31) - 5000, 0, 0),), Rounding.SINGLE, y, [(-300, 70000)]) is None
+    assert short_steps((Rescale(1 << 30, 1, 0),), Rounding.SINGLE, y, spans) is None
+    assert short_steps((Rescale(1 << 30, 0, 0),), Rounding.SINGLE, OutputS8(0, 5, 5), spans) is None
+    assert short_steps((Rescale(1 << 30, 0, 12),), Rounding.SINGLE, y, [(-(1 << 23) + 1, (1 << 23) - 1)]) is None
 
 
 @pytest.mark.parametrize(

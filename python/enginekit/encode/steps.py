@@ -168,3 +168,132 @@ def wide_steps(
             below = [exact_codes(minus_one, r, rounding, y.zero)[0] <= y.lo for r in records]
             return WideSteps(shift, np.array(found, np.uint32), all(below))
     return None
+
+
+#: Shift and unit of the offset of ``eng_short_step``, the bits of its numbers, and the most doublings.
+_SHORT_SHIFT, _SHORT_UNIT, _SHORT_MULT, _SHORT_OFFSET, _MOST_DOUBLINGS = 32, 8, 24, 24, 8
+#: Cycles of ``eng_requant_short_s24_s8``: call, record, sum, one beyond 16 bits, negative one; a sum beside the first
+#: of a record, and for that once; doubled sum, and each doubling.
+_SHORT_CALL, _SHORT_RECORD, _SHORT_SUM, _SHORT_LARGE, _SHORT_NEGATIVE = 97, 10, 69, 89, 15
+_SHORT_COPY, _SHORT_COPIES, _SHORT_DOUBLED, _SHORT_DOUBLING = 9, 5, 3, 6
+
+
+@dataclass(frozen=True, eq=False)
+class ShortSteps:
+    """Records of a layer for ``eng_requant_short_s24_s8``.
+
+    Parameters
+    ----------
+    start : int64[out]
+        What the bias of each sum is lowered by: the sum at which the code leaves ``lo``.
+    steps : uint8[out, 6]
+        ``eng_short_step[out]``.
+    doublings : int
+    """
+
+    start: NDArray[np.int64]
+    steps: NDArray[np.uint8]
+    doublings: int
+
+    def cycles_for(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Cycles of one call for each of `sums`, ``int64[n, copies, out]`` before `start` is taken off, within 1 a sum.
+
+        They rise with the sum: those of the highest are the slowest.
+        """
+        over = sums - self.start
+        doubled = _SHORT_DOUBLED + _SHORT_DOUBLING * self.doublings if self.doublings else 0
+        above = np.where(over << self.doublings < 1 << 16, _SHORT_SUM, _SHORT_LARGE) + doubled
+        each = np.where(over < 0, _SHORT_NEGATIVE, above).sum(axis=(1, 2)) + _SHORT_RECORD * sums.shape[2]
+        more = _SHORT_COPY * sums.shape[2] + _SHORT_COPIES
+        return np.asarray(_SHORT_CALL + each + more * (sums.shape[1] - 1), np.int64)
+
+
+def short_step(
+    rescale: Rescale, rounding: Rounding, y: OutputS8, sum_range: tuple[int, int], *, doublings: int, tries: int = 16
+) -> tuple[int, int, int] | None:
+    """Find start, multiplier and offset that equal the exact rule for every sum in a range.
+
+    Parameters
+    ----------
+    rescale : Rescale
+    rounding : Rounding
+    y : OutputS8
+    sum_range : (int, int)
+        Lowest and highest sum, below 2**23 in magnitude: the proven range.
+    doublings : int
+        Of the kernel's call.
+    tries : int
+        Multipliers tried on either side of the nearest.
+
+    Returns
+    -------
+    (start, mult, offset) or None
+        None if there is none among those tried.
+
+    Examples
+    --------
+    >>> short_step(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, 0, 127), (-70000, 70000), doublings=0)
+    (512, 4194305, 0)
+    """
+    nearest = round(rescale.mult * 2.0 ** (_SHORT_SHIFT - doublings - 31 + rescale.left - rescale.right))
+    low, high = sum_range
+    if nearest >= 1 << _SHORT_MULT or max(-low, high) << rescale.left >= 1 << 31:
+        return None
+    codes, first = thresholds(rescale, rounding, y, sum_range)
+    inside, before = first <= high, first > low
+    if not inside.any():
+        return high + 1, 0, 0  # always lo
+    target = (codes - y.lo - 1) << (_SHORT_SHIFT - doublings)
+    for distance in range(2 * tries + 1):
+        mult = nearest + (distance + 1) // 2 * (1 if distance % 2 else -1)
+        if not 1 <= mult < 1 << _SHORT_MULT:
+            continue
+        # mult * sum + offset reaches each target at its first sum, and not before
+        least = int((target - first * mult)[inside].max())
+        most = int((target - (first - 1) * mult)[before].min(initial=1 << 62)) - 1
+        start = -(least // mult)
+        offset = -(-(least + start * mult << doublings) >> _SHORT_UNIT)
+        if offset << _SHORT_UNIT <= most + start * mult << doublings and _fits_short(start, offset, sum_range, doublings):
+            return start, mult, offset
+    return None
+
+
+def _fits_short(start: int, offset: int, sum_range: tuple[int, int], doublings: int) -> bool:
+    """Whether sums that count from `start` keep to the bounds of ``eng_requant_short_s24_s8``."""
+    low, high = sum_range[0] - start, sum_range[1] - start
+    return offset < 1 << _SHORT_OFFSET and low >= -(1 << 23) and high < min(1 << 23, 1 << 24 - doublings)
+
+
+def short_steps(
+    rescale: tuple[Rescale, ...], rounding: Rounding, y: OutputS8, sum_ranges: list[tuple[int, int]]
+) -> ShortSteps | None:
+    """Find the records of a whole layer.
+
+    Parameters
+    ----------
+    rescale : tuple of Rescale
+        One, or one an output.
+    rounding : Rounding
+    y : OutputS8
+    sum_ranges : list of (int, int)
+        One an output.
+
+    Returns
+    -------
+    ShortSteps or None
+        None if some output has no such record: the layer keeps the multipliers of 32 bits, or the exact rule.
+    """
+    records = rescale if len(rescale) == len(sum_ranges) else rescale * len(sum_ranges)
+    if y.lo >= y.hi:
+        return None
+    largest = max(record.mult * 2.0 ** (record.left - record.right - 31) for record in records)
+    least = next((n for n in range(_MOST_DOUBLINGS + 1) if largest < 2.0 ** (n - 8)), None)
+    if least is None:
+        return None
+    for doublings in range(least, _MOST_DOUBLINGS + 1):
+        found = [short_step(r, rounding, y, span, doublings=doublings) for r, span in zip(records, sum_ranges, strict=True)]
+        known = [step for step in found if step is not None]
+        if len(known) == len(found):
+            numbers = [[*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")] for _, mult, offset in known]
+            return ShortSteps(np.array([start for start, _, _ in known], np.int64), np.array(numbers, np.uint8), doublings)
+    return None

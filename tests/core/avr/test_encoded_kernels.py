@@ -6,9 +6,10 @@ from avr_kernels import ROOT, Bench, build, s24, word
 
 from engine import kernels_encoded
 from enginekit.encode import dense_rows
+from enginekit.encode.steps import ShortSteps
 
 ROWS = (1, 2, 3, 4, 5, 8)
-TWINS = ("dense_rows", "dense_rows8", "dense_runs", "runs_s8", "requant_s24")
+TWINS = ("dense_rows", "dense_rows8", "dense_runs", "runs_s8", "requant_s24", "requant_short_s24")
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +179,32 @@ def test_requant(bench, shift, negative_is_lo):
         assert bench.chip.read(at, len(sums)) == want.tobytes()
         assert call.stack <= 15
         assert in_place.cycles == call.cycles
+
+
+@pytest.mark.parametrize("copies", [1, 2, 5])
+@pytest.mark.parametrize("doublings", [0, 1, 8])
+def test_short_requant(bench, copies, doublings):
+    rng = np.random.default_rng(copies)
+    top = min(23, 24 - doublings)
+    for count in (1, 2, 33):
+        sums = rng.integers(-(1 << 23), 1 << 23, (count, copies)) >> rng.integers(0, 23, (count, copies))
+        sums = np.minimum(sums, (1 << top) - 1).astype(np.int32)
+        sums[0], sums[-1, -1] = (1 << top) - 1, -(1 << 23)
+        steps = rng.integers(0, 256, (count, 6)).astype(np.uint8)
+        steps[count // 2] = (0, 0, 1, 255, 255, 255)
+        for lo, hi in ((-128, 127), (-20, 3), (5, 6)):
+            want = kernels_encoded.requant_short_s24_s8(steps, sums, lo=lo, hi=hi, doublings=doublings)
+            bench.clear()
+            raw = np.stack([(sums >> s) & 0xFF for s in (0, 8, 16)], axis=2).astype(np.uint8)
+            at, y = bench.ram(raw), bench.ram(sums.size)
+            shape = word(count) + bytes([copies, doublings, lo & 0xFF, hi & 0xFF])
+            params = bench.flash(word(bench.flash(steps)) + shape)
+            call = bench.call("eng_requant_short_s24_s8", params, at, y)
+            got = np.frombuffer(bench.read(y, sums.size), np.int8).reshape(copies, count)
+            check(f"{count} short steps to {lo, hi}", got.ravel(), want.ravel())
+            assert call.stack <= 19
+            predicted = ShortSteps(np.zeros(count, np.int64), steps, doublings).cycles_for(sums.T[None].astype(np.int64))[0]
+            assert predicted - sums.size <= call.cycles <= predicted
+            if copies == 1:
+                bench.call("eng_requant_short_s24_s8", params, at, at)
+                assert bench.chip.read(at, count) == want.tobytes()

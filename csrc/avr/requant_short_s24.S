@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Twin of src/requant_short_s24.c. The product of 24 x 24 bits is summed without byte 0, which has only one contribution and so
+ * no carry; byte 4 is the code less lo + 1, unless byte 5 is not zero. Sums below 2^16 need six of the nine products.
+ *
+ * X sums, Y codes, Z records, r17:r16 records left, r10 copies, r9 copies left, r13:r12 from the last copy's code to the next
+ * record's first one, backwards. */
+
+    .equ    STEP, 0
+    .equ    COUNT, 2
+    .equ    COPIES, 4
+    .equ    DOUBLINGS, 5
+    .equ    LO, 6
+    .equ    HI, 7
+    .equ    RECORD, 6
+
+    .set    sum0, 18
+    .set    sum1, 19
+    .set    sum2, 20
+    .set    mult0, 21
+    .set    mult1, 22
+    .set    mult2, 23
+    .set    product1, 24
+    .set    product2, 25
+    .set    product3, 2
+    .set    product4, 3
+    .set    product5, 4
+    .set    zero, 5
+    .set    lo, 6
+    .set    most, 7
+    .set    doublings, 8
+
+    .macro  load_flash reg
+    ld      \reg, Z+
+    .endm
+
+    .macro  carry_up from:vararg
+    .irp    reg, \from
+    adc     \reg, zero
+    .endr
+    .endm
+
+    .macro  add_product sum, mult, low, high, more:vararg
+    mul     \sum, \mult
+    add     \low, r0
+    adc     \high, r1
+    carry_up \more
+    .endm
+
+    .section .text.eng_requant_short_s24_s8, "ax", @progbits
+    .global eng_requant_short_s24_s8
+    .type   eng_requant_short_s24_s8, @function
+eng_requant_short_s24_s8:
+    .irp    reg, 2,3,4,5,6,7,8,9,10,12,13,14,15,16,17,28,29
+    push    r\reg
+    .endr
+    movw    r30, r24
+    movw    r26, r22
+    movw    r28, r20
+    clr     zero
+    ldd     r16, Z+COUNT
+    ldd     r17, Z+COUNT+1
+    movw    r14, r16
+    ldd     r10, Z+COPIES
+    ldd     doublings, Z+DOUBLINGS
+    ldd     lo, Z+LO
+    ldd     most, Z+HI
+    sub     most, lo
+    dec     most
+    ldi     r18, 0xff
+    mov     r12, r18
+    mov     r13, r18
+    mov     r9, r10
+    rjmp    2f
+1:  add     r12, r14
+    adc     r13, r15
+2:  dec     r9
+    brne    1b
+    ldd     r0, Z+STEP
+    ldd     r31, Z+STEP+1
+    mov     r30, r0
+    rjmp    .Lrecord
+.Lbelow:
+    adiw    r30, RECORD
+    mov     product4, lo
+    rjmp    .Lstore
+.Lcopy:
+    sbiw    r30, RECORD
+    add     r28, r14
+    adc     r29, r15
+    rjmp    .Lsum
+.Ldouble:
+    mov     r0, doublings
+4:  lsl     sum0
+    rol     sum1
+    rol     sum2
+    dec     r0
+    brne    4b
+    rjmp    .Lmultiply
+.Lrecord:
+    mov     r9, r10
+.Lsum:
+    ld      sum0, X+
+    ld      sum1, X+
+    ld      sum2, X+
+    tst     sum2
+    brmi    .Lbelow
+    load_flash mult0
+    load_flash mult1
+    load_flash mult2
+    load_flash product1
+    load_flash product2
+    load_flash product3
+    clr     product4
+    cpse    doublings, zero
+    rjmp    .Ldouble
+.Lmultiply:
+    mul     sum1, mult2
+    add     product3, r0
+    adc     product4, r1
+    add_product sum0, mult2, product2, product3, product4
+    add_product sum1, mult1, product2, product3, product4
+    add_product sum0, mult1, product1, product2, product3, product4
+    add_product sum1, mult0, product1, product2, product3, product4
+    mul     sum0, mult0
+    add     product1, r1
+    carry_up product2, product3, product4
+    tst     sum2
+    brne    .Llarge
+.Lclamp:
+    cp      most, product4
+    brsh    3f
+.Lmost:
+    mov     product4, most
+3:  sec
+    adc     product4, lo
+.Lstore:
+    st      Y, product4
+    dec     r9
+    brne    .Lcopy
+    sub     r28, r12
+    sbc     r29, r13
+    subi    r16, 1
+    sbci    r17, 0
+    breq    5f
+    rjmp    .Lrecord
+5:  .irp    reg, 29,28,17,16,15,14,13,12,10,9,8,7,6,5,4,3,2
+    pop     r\reg
+    .endr
+    clr     r1
+    ret
+.Llarge:
+    clr     product5
+    add_product sum2, mult0, product2, product3, product4, product5
+    add_product sum2, mult1, product3, product4, product5
+    mul     sum2, mult2
+    add     product4, r0
+    adc     product5, r1
+    tst     product5
+    breq    .Lclamp
+    rjmp    .Lmost
+    .size   eng_requant_short_s24_s8, . - eng_requant_short_s24_s8

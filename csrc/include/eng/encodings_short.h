@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requantization by multipliers of 24 bits, beside that of 32 bits in eng/encodings.h: the same codes in half the time, for
+ * sums that start where their codes begin to rise. Search and proof: python/enginekit/encode/steps.py. */
+#ifndef ENG_ENCODINGS_SHORT_H
+#define ENG_ENCODINGS_SHORT_H
+
+#include "eng/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* code = lo                                                                         if sum < 0,
+ *        min(lo + 1 + floor((sum * 2^doublings * mult + 256 * offset) / 2^32), hi)  else.
+ * The sum is one that counts from its first step: the bias holds a start with which it is negative exactly where the code is
+ * lo, so that ReLU's zeros need no multiplication. Numbers are little endian. The encoder only writes records whose steps it
+ * has found equal to those of the exact rule, single or double rounding, over the proven range of the sum. */
+typedef struct {
+    uint8_t mult[3];
+    uint8_t offset[3];
+} eng_short_step;
+
+typedef struct {
+    const eng_short_step *step; /* [count] */
+    uint16_t count;             /* 1 ... 65535 */
+    uint8_t copies;             /* sums of each record, one after the other: 1 ... 255; (copies - 1) * count < 32768 */
+    uint8_t doublings;          /* 0 ... 8: more for ratios above 1/256 */
+    int8_t lo, hi;              /* lo < hi */
+} eng_requant_short;
+
+/* y[i][n] = requantized sum[n][i].
+ *   sum [count][copies] s24
+ *   y   [copies][count]       may be where sum is if copies is 1, else must not overlap it
+ * Bound, proven by the encoder: sum * 2^doublings < 2^24.
+ * Cost (AVRxt): 93 a call; 10 a record; 69 a sum below 2^16, 89 a larger one, 15 a negative one; 9 a sum beside a record's
+ * first; 3 + 6 * doublings more a sum that is not negative where there are doublings. Stack (AVR): 19 bytes. */
+void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
