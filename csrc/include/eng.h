@@ -10,6 +10,7 @@
 
 #include "eng/dot.h"
 #include "eng/encodings.h"
+#include "eng/encodings_bits.h"
 #include "eng/encodings_conv.h"
 #include "eng/encodings_moved.h"
 #include "eng/flash.h"

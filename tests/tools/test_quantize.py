@@ -142,6 +142,45 @@ def test_weights_are_within_half_a_step(shape, per_channel):
     assert (np.abs(q.bias * unit - bias) <= unit * 0.5001 + 1e-7 * np.abs(bias)).all()
 
 
+def codes_of(w, *, scale_y=0.05, per_channel=True):
+    bias = np.linspace(-1, 1, len(w)).astype(np.float32)
+    return quantize_weights(w, bias, np.float32(1 / 255), np.float32(scale_y), per_channel=per_channel, where="d")
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("most", [1, 2, 7, 8])
+def test_weights_on_a_coarse_grid_keep_their_steps(most, per_channel):
+    rng = np.random.default_rng(most)
+    steps = rng.integers(-most, most, (5, 40))
+    steps[:, 0] = -most
+    steps[3] = 0
+    width = rng.uniform(0.01, 0.1, (5, 1)) if per_channel else 0.03
+    q = codes_of((steps * width).astype(np.float32), per_channel=per_channel)
+    assert q.w.tolist() == steps.tolist()
+    live = np.delete(q.w * q.scale.reshape(-1, 1).astype(np.float64), 3, axis=0)
+    np.testing.assert_allclose(live, np.delete(steps * width, 3, axis=0), rtol=1e-6)
+
+
+def test_steps_are_multiplied_where_the_bias_would_lose():
+    steps = np.random.default_rng(0).integers(-3, 4, (4, 40))
+    q = codes_of((steps * 10).astype(np.float32))
+    factor = q.w.astype(int).max() // steps.max()
+    assert 1 < factor <= 127 // 3
+    assert (q.w == factor * steps).all()
+    assert (q.scale / 255 / 0.05 <= 0.25).all()
+    assert (codes_of((steps * 10).astype(np.float32), scale_y=1e-4).w == 127 // 3 * steps).all()
+
+
+def test_a_layer_of_few_values_keeps_as_few_codes():
+    rng = np.random.default_rng(0)
+    values = np.sort(rng.standard_normal(16)).astype(np.float32)
+    q = codes_of(values[rng.integers(0, 16, (6, 50))])
+    assert len(np.unique(q.w)) <= 16
+    assert len(np.unique(q.scale)) == 1
+    more = codes_of(np.append(values, np.float32(0.123))[rng.integers(0, 17, (6, 50))])
+    assert (np.abs(more.w.astype(int)).max(axis=1) == 127).all()
+
+
 @pytest.mark.parametrize("bias", [0.0, 0.3, -1e3, 1e30])
 def test_a_dead_channel(bias):
     w = np.array([[1, 2], [0, 0]], np.float32)

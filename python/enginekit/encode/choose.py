@@ -17,6 +17,7 @@ from enginekit import costs
 from enginekit.chips import ATMEGA4809
 from enginekit.costs.calls import FRAME_CODE, FRAME_STACK, call_bytes
 from enginekit.encode.candidate import Candidate, Context, Encoder, Place
+from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
@@ -27,7 +28,7 @@ from enginekit.proofs import Proof, prove
 from enginekit.work import macs
 
 #: Every way of emitting a step. A new one is one class and one function, named here.
-ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, conv3x3_pool2_layers, conv3x3_code_layers)
+ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, compressed_layers, conv3x3_pool2_layers, conv3x3_code_layers)
 #: Cycles that a byte of flash is worth when the code is chosen for speed: no kernel is added for next to nothing.
 _SPEED_BYTE = 4.0
 #: Cycles of a byte of flash when it is chosen for size, the other way round.

@@ -124,14 +124,14 @@ def _leaving(start: NDArray[np.int32], sums: NDArray[np.int32], price: NDArray[n
     return np.asarray(((left != 0) * price + (left > 0)).sum((1, 2)), np.int64)
 
 
-def _s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:
+def s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Low three bytes of each value, little endian."""
     return np.stack([(values >> shift) & 0xFF for shift in (0, 8, 16)], axis=-1).astype(np.uint8)
 
 
 def _split_s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Three bytes lo, mid, top of each value, mid signed: top * 65536 + mid * 256 + lo, modulo 2**24."""
-    return _s24(values + ((values & 0x8000) << 1))
+    return s24(values + ((values & 0x8000) << 1))
 
 
 def _bound(what: str, low: NDArray[np.int64], high: NDArray[np.int64], bound: int) -> None:
@@ -196,7 +196,7 @@ def dense_rows(
         rows,
         np.ascontiguousarray(by_block.transpose(0, 2, 1)),
         b"".join(row_headers(block, rows) for block in lengths),
-        _split_s24(start) if rows == 8 else _s24(biased),
+        _split_s24(start) if rows == 8 else s24(biased),
         None if runs_start is None else _split_s24(runs_start.reshape(blocks, rows)),
         tuple(tuple(block) for block in lengths),
         x_range,

@@ -30,7 +30,7 @@ def exact_codes(sums: NDArray[np.int64], rescale: Rescale, rounding: Rounding, z
 
 
 def thresholds(
-    rescale: Rescale, rounding: Rounding, y: OutputS8, sum_range: tuple[int, int]
+    rescale: Rescale, rounding: Rounding, y: OutputS8, sum_range: tuple[int, int], grid: tuple[int, int] = (1, 0)
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Smallest sum in a range at which each code is reached.
 
@@ -40,7 +40,9 @@ def thresholds(
     rounding : Rounding
     y : OutputS8
     sum_range : (int, int)
-        Lowest and highest sum. The exact rule must be monotone in it: |sum| * 2**left < 2**31.
+        Lowest and highest sum. The exact rule must be monotone in it: |accumulator| * 2**left < 2**31.
+    grid : (int, int)
+        The accumulator is ``grid[0] * sum + grid[1]``.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def thresholds(
     high = np.full(codes.shape, sum_range[1] + 1, np.int64)
     while (low < high).any():
         middle = (low + high) // 2
-        reached = exact_codes(np.minimum(middle, sum_range[1]), rescale, rounding, y.zero) >= codes
+        reached = exact_codes(np.minimum(middle, sum_range[1]) * grid[0] + grid[1], rescale, rounding, y.zero) >= codes
         high = np.where(reached, middle, high)
         low = np.where(reached | (low >= high), low, middle + 1)
     return codes, high
@@ -83,7 +85,14 @@ def _offset(
 
 
 def wide_step(
-    rescale: Rescale, rounding: Rounding, y: OutputS8, sum_range: tuple[int, int], *, shift: int, tries: int = 8
+    rescale: Rescale,
+    rounding: Rounding,
+    y: OutputS8,
+    sum_range: tuple[int, int],
+    *,
+    shift: int,
+    tries: int = 8,
+    grid: tuple[int, int] = (1, 0),
 ) -> tuple[int, int] | None:
     """Find a multiplier and an offset that equal the exact rule for every sum in a range.
 
@@ -98,6 +107,8 @@ def wide_step(
         32 or 40: of the kernel that is to read the record.
     tries : int
         Multipliers tried on either side of the nearest.
+    grid : (int, int)
+        The accumulator is ``grid[0] * sum + grid[1]``.
 
     Returns
     -------
@@ -109,11 +120,12 @@ def wide_step(
     >>> wide_step(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, -128, 127), (-70000, 70000), shift=40)
     (1073741825, 2155872256)
     """
-    nearest = round(rescale.mult * 2.0 ** (shift - 31 + rescale.left - rescale.right))
+    nearest = round(rescale.mult * grid[0] * 2.0 ** (shift - 31 + rescale.left - rescale.right))
     largest = max(-sum_range[0], sum_range[1])
-    if nearest >= 1 << 32 or largest << rescale.left >= 1 << 31 or largest * nearest >= 1 << (shift + 14):
+    furthest = largest * grid[0] + abs(grid[1])
+    if nearest >= 1 << 32 or furthest << rescale.left >= 1 << 31 or largest * nearest >= 1 << (shift + 14):
         return None
-    steps = thresholds(rescale, rounding, y, sum_range)
+    steps = thresholds(rescale, rounding, y, sum_range, grid)
     for distance in range(2 * tries + 1):
         mult = nearest + (distance + 1) // 2 * (1 if distance % 2 else -1)
         if 0 <= mult < 1 << 32:
@@ -142,7 +154,11 @@ class WideSteps:
 
 
 def wide_steps(
-    rescale: tuple[Rescale, ...], rounding: Rounding, y: OutputS8, sum_ranges: list[tuple[int, int]]
+    rescale: tuple[Rescale, ...],
+    rounding: Rounding,
+    y: OutputS8,
+    sum_ranges: list[tuple[int, int]],
+    grids: list[tuple[int, int]] | None = None,
 ) -> WideSteps | None:
     """Find the records of a whole layer, with the larger shift if that is possible.
 
@@ -154,6 +170,8 @@ def wide_steps(
     y : OutputS8
     sum_ranges : list of (int, int)
         One an output.
+    grids : list of (int, int), optional
+        One an output: the accumulator is ``grid[0] * sum + grid[1]``. By default it is the sum.
 
     Returns
     -------
@@ -161,11 +179,13 @@ def wide_steps(
         None if some output has no such record.
     """
     records = rescale if len(rescale) == len(sum_ranges) else rescale * len(sum_ranges)
+    grids = grids or [(1, 0)] * len(sum_ranges)
     for shift in (40, 32):
-        found = [wide_step(r, rounding, y, span, shift=shift) for r, span in zip(records, sum_ranges, strict=True)]
+        each = zip(records, sum_ranges, grids, strict=True)
+        found = [wide_step(r, rounding, y, span, shift=shift, grid=grid) for r, span, grid in each]
         if all(step is not None for step in found):
-            minus_one = np.array([-1])
-            below = [exact_codes(minus_one, r, rounding, y.zero)[0] <= y.lo for r in records]
+            before = [np.array([grid[1] - grid[0]]) for grid in grids]  # accumulators of the sum -1
+            below = [exact_codes(sums, r, rounding, y.zero)[0] <= y.lo for sums, r in zip(before, records, strict=True)]
             return WideSteps(shift, np.array(found, np.uint32), all(below))
     return None
 

@@ -16,6 +16,14 @@ MIN_RATIO = 2.0**-21
 SUM_SPAN = (1 << 16) - 255 * 5 - 256
 #: Codes beyond which an output is clamped whatever its zero point: 127 - (-128) + 1.
 SPAN = 256
+#: Most steps from zero of weights that are taken for compressed to 4 bits or fewer, and how far off a step one may be.
+GRID_STEPS, _OFF_GRID = 8, 1e-4
+#: Largest rescale ratio of such weights: it keeps the rounding of a bias below an eighth of an output's code.
+_GRID_RATIO = 0.25
+#: Most values of a layer that is taken for clustered.
+CLUSTERS = 16
+#: Weights of the smallest layer that is taken for compressed.
+_FEWEST_COMPRESSED = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +49,9 @@ def quantize_weights(
     """Quantize weights symmetrically, and the bias in units of ``scale_x * scale_w``.
 
     The scale of a channel is ``max |w| / 127``, but at least what makes the rescale ratio ``MIN_RATIO``: a dead channel, all
-    of whose weights are zero, gets that. A bias so large that it alone, against the worst input, clamps the output is cut
-    to the smallest one that still does: the outputs are the same.
+    of whose weights are zero, gets that. Scales keep what compression has made, see :func:`compressed_scales`. A bias so large
+    that it alone, against the worst input, clamps the output is cut to the smallest one that still does: the outputs are the
+    same.
 
     Parameters
     ----------
@@ -66,6 +75,9 @@ def quantize_weights(
     largest = rows.max(axis=1) if per_channel else rows.max(keepdims=True)[0]
     ratio = float(scale_y) / float(scale_x)
     scale = np.maximum(largest / 127, ratio * MIN_RATIO).astype(np.float32)
+    kept = compressed_scales(w, ratio, per_channel=per_channel) if least_scale is None else None
+    if kept is not None:
+        scale = np.where(largest > 0, np.maximum(kept, ratio * MIN_RATIO), scale).astype(np.float32)
     if least_scale is not None:
         scale = np.maximum(scale, least_scale.astype(np.float32))
     tiny = float(np.finfo(np.float32).tiny)
@@ -82,6 +94,48 @@ def quantize_weights(
     if np.abs(bias_codes).max() > np.iinfo(np.int32).max:
         raise QuantError(f"{where}: bias of output {int(np.abs(bias_codes).argmax())} does not fit int32")
     return QuantizedWeights(codes, scale, bias_codes.astype(np.int32), unit.astype(np.float32))
+
+
+def compressed_scales(w: NDArray[np.float32], ratio: float, *, per_channel: bool) -> NDArray[np.float64] | None:
+    """Find scales with which compressed weights have codes that fit a smaller encoding, and lose nothing.
+
+    Where the weights of every channel are whole steps, up to ``GRID_STEPS`` from zero, codes are those steps, or a multiple of
+    them that keeps the bias precise. Where a layer has at most ``CLUSTERS`` values, its channels have one scale, so that
+    it has as many codes.
+
+    Parameters
+    ----------
+    w : float32[out, ...]
+    ratio : float
+        Scale of the output over that of the input.
+    per_channel : bool
+        One scale an output channel, or one for all.
+
+    Returns
+    -------
+    float64[out], float64[1] or None
+            None if the weights are neither, or few.
+
+    Examples
+    --------
+    >>> compressed_scales(np.float32([[0.5, -1] * 9, [0.3, 0] * 9]), 1000.0, per_channel=True).round(3).tolist()
+    [0.5, 0.3]
+    """
+    if w.size < _FEWEST_COMPRESSED:
+        return None
+    rows = np.abs(w.reshape(len(w) if per_channel else 1, -1).astype(np.float64))
+    largest = rows.max(axis=1)
+    steps = np.zeros(len(rows))
+    for count in range(GRID_STEPS, 0, -1):
+        places = rows * (count / np.where(largest > 0, largest, 1.0))[:, None]
+        steps[(np.abs(places - np.rint(places)) < _OFF_GRID).all(axis=1)] = count
+    if (steps > 0).all():
+        finest = 127 // steps
+        unit = largest / steps
+        return np.asarray(unit / np.clip(np.ceil(unit / (ratio * _GRID_RATIO)), 1, finest))
+    if per_channel and len(np.unique(w)) <= CLUSTERS:
+        return np.full(len(w), largest.max() / 127)
+    return None
 
 
 def small_sum_scales(

@@ -1,0 +1,183 @@
+"""Dense layers whose weights take 4 or 2 bits: ``eng_dense_bits<B>_rows<R>_s24``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import QuantError
+from enginekit.encode.dense import SUM_BOUND, s24
+from enginekit.encode.grid import Grid
+from enginekit.encode.sums import DenseSums, SummedLayer, in_blocks, row_slices, search_limits
+
+#: Bits of a weight, and rows of a block, that there are kernels for.
+BITS, ROWS = (4, 2), (8, 4)
+#: Inputs until the high bytes of low sums are moved, ENG_BITS_DEPTH.
+DEPTH = 17
+#: Longest entry of a table of runs.
+_LONGEST = 255
+
+
+def zero_field(bits: int) -> int:
+    """Field of a weight of zero: ``ENG_BITS<B>_ZERO``.
+
+    >>> zero_field(4), zero_field(2)
+    (8, 2)
+    """
+    return 1 << (bits - 1)
+
+
+def fits_bits(codes: NDArray[np.int8], bits: int) -> bool:
+    """Whether all codes are numbers of so many bits, the highest for the sign.
+
+    >>> fits_bits(np.array([-8, 7], np.int8), 4), fits_bits(np.array([2], np.int8), 2)
+    (True, False)
+    """
+    return bool(codes.min() >= -zero_field(bits) and codes.max() < zero_field(bits))
+
+
+@dataclass(frozen=True, eq=False)
+class DenseBits(DenseSums):
+    """What an ``eng_dense_bits`` points to.
+
+    Parameters
+    ----------
+    bits, rows : int
+        Of a weight; of a block.
+    w : uint8[blocks, in, rows * bits // 8]
+    start : uint8[blocks, rows, 3]
+    base : int
+    """
+
+    bits: int
+    rows: int
+    w: NDArray[np.uint8]
+    start: NDArray[np.uint8]
+    base: int
+
+    @property
+    def encoding(self) -> str:
+        """Name for people."""
+        return f"{self.bits} bits in rows of {self.rows}"
+
+    @property
+    def symbol(self) -> str:
+        """Function that computes the sums."""
+        return f"eng_dense_bits{self.bits}_rows{self.rows}_s24"
+
+    @property
+    def record(self) -> tuple[str, str, int]:
+        """Header, name and bytes of the record."""
+        return "eng/encodings_bits.h", "eng_dense_bits", 8
+
+    @property
+    def slots(self) -> int:
+        """Sums written."""
+        return len(self.w) * self.rows
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Weights and starts."""
+        return {"w": self.w, "start": self.start}
+
+    def fields(self, names: Mapping[str, str]) -> list[object]:
+        """Fields of the record."""
+        return [names["w"], names["start"], self.w.shape[1], len(self.w), self.base]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles when every input is in a run; the table lies in flash."""
+        size = self.w.shape[1]
+        cuts = np.diff([*range(0, size, _LONGEST), size])
+        return self._cycles(cuts) + (len(self.w) + 1) * (1 + 2 * len(cuts))
+
+    def cycles_for(self, x: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Cycles for inputs that differ from base; the table lies in SRAM. Exact where no run or gap exceeds 255 inputs."""
+        edges = np.diff(np.pad((x != self.base).astype(np.int8), ((0, 0), (1, 1))), axis=1)
+        lengths = (np.flatnonzero(row == -1) - np.flatnonzero(row == 1) for row in edges)
+        return np.array([self._cycles(each) for each in lengths], np.float64)
+
+    def _cycles(self, lengths: NDArray[np.int64]) -> int:
+        """Cycles for runs of such lengths, as the instructions of csrc/avr have them."""
+        size = int(self.w.shape[2])
+        low = size * (1 if self.bits == 4 else 2)  # sums of 16 bits
+        an_input = 3 + size * (13 if self.bits == 4 else 24)
+        total = int(lengths.sum())
+        cuts = np.unique(np.concatenate([np.cumsum(lengths), np.arange(DEPTH, total + 1, DEPTH)]))
+        parts = np.diff(cuts, prepend=0)
+        split, odd, moves = len(parts) - len(lengths), int((parts % 2).sum()), total // DEPTH
+        loops = total * an_input + 4 * int((-(-parts // 2)).sum()) + 16 * len(parts) + 2 * split + 2 * odd
+        block = 62 + 19 * low + 2 * (size > 1) + 2 * (size > 2) + 34 * len(lengths) + loops + moves * (4 + 9 * low)
+        return 136 + len(self.w) * block + runs_sum_cycles(lengths) + _fields_cycles(self.slots, self.bits)
+
+
+def runs_sum_cycles(lengths: NDArray[np.int64]) -> int:
+    """Cycles of ``eng_runs_sum_u24`` for runs of such lengths, whose table lies in SRAM."""
+    fours, rest = lengths // 4, lengths % 4
+    return 23 + int((16 + np.where(fours > 0, 23 * fours, 2) + np.where(rest > 0, 8 * rest, 2)).sum())
+
+
+def _fields_cycles(rows: int, bits: int) -> int:
+    """Cycles of ``eng_fields_s24``."""
+    groups = rows * bits // 8
+    below = sum(range(0, 8, bits))  # bits below the fields of a byte
+    return 43 + 6 * bits + rows * 39 + groups * (6 + 6 * below) + (rows - groups) * (6 * bits + 6) + (groups - 1) * 5 + 2
+
+
+def dense_bits(grid: Grid, rows: slice, *, bits: int, block: int) -> DenseBits:
+    """Encode some rows of a layer.
+
+    Parameters
+    ----------
+    grid : Grid
+    rows : slice
+        Which.
+    bits : int
+        One of ``BITS``.
+    block : int
+        One of ``ROWS``.
+
+    Returns
+    -------
+    DenseBits
+
+    Raises
+    ------
+    QuantError
+        If a weight does not fit, or a sum does not fit the 24 bits less the place of its field.
+    """
+    codes = grid.codes[rows]
+    if bits not in BITS or block not in ROWS or not fits_bits(codes, bits):
+        raise QuantError(f"weights from {codes.min()} to {codes.max()} do not fit {bits} bits in rows of {block}")
+    low, high = (side[rows] for side in grid.spans())
+    places = np.arange(len(codes)) % (8 // bits) * bits
+    bound = SUM_BOUND >> places
+    if (low < -bound).any() or (high >= bound).any():
+        worst = int(np.maximum(-low / bound, high / bound).argmax())
+        raise QuantError(f"sum {worst} reaches {low[worst]} to {high[worst]}; its field holds what is below {bound[worst]}")
+    by_block = in_blocks(codes, block)
+    fields = (by_block.astype(np.int64) + zero_field(bits)).reshape(len(by_block), -1, 8 // bits, codes.shape[1])
+    joined = (fields << (np.arange(8 // bits) * bits)[:, None]).sum(2).astype(np.uint8)
+    start = s24(in_blocks(grid.start[rows], block))
+    return DenseBits(bits, block, np.ascontiguousarray(joined.transpose(0, 2, 1)), start, grid.base)
+
+
+def bits_layers(grid: Grid) -> Iterator[SummedLayer]:
+    """Give a layer in as few bits as its weights fit, if that is 4 or less: with and without a search for inputs to skip."""
+    for block in ROWS:
+        parts = next((found for bits in reversed(BITS) if (found := _parts(grid, bits, block))), ())
+        if parts:
+            limits = search_limits(grid, parts)
+            yield from (SummedLayer(parts, runs, grid) for runs in {limits, None})
+
+
+def _parts(grid: Grid, bits: int, block: int) -> tuple[DenseBits, ...]:
+    """Encode all rows; none if something does not fit."""
+    slices = row_slices(len(grid.codes), block, grid.codes.shape[1] * block * bits // 8)
+    try:
+        return tuple(dense_bits(grid, rows, bits=bits, block=block) for rows in slices)
+    except QuantError:
+        return ()

@@ -1,0 +1,19 @@
+"""Dense layers whose weights fit something smaller than a byte each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.program import DenseParams
+from enginekit.encode.bits import bits_layers
+from enginekit.encode.candidate import Candidate, Context
+from enginekit.encode.grid import dense_grid
+
+
+def compressed_layers(context: Context) -> Iterator[Candidate]:
+    """Give a dense layer in every such encoding that its weights fit: an :data:`~enginekit.encode.candidate.Encoder`."""
+    if not isinstance(context.step.params, DenseParams):
+        return
+    grid = dense_grid(context)
+    if grid is not None:
+        yield from bits_layers(grid)

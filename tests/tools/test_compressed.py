@@ -1,0 +1,110 @@
+"""Compressed dense layers from model to chip: the same bytes, and the flash, RAM and cycles that were predicted."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from dense_grids import model_of, some_inputs
+from emitted import Emitted
+
+from enginekit import toolchain
+from enginekit.emit import emit
+from enginekit.encode.choose import Optimize, encode
+from enginekit.encode.compressed import compressed_layers
+from enginekit.plan import plan
+from enginekit.sim import Chip
+
+#: Name -> encoding that it must be possible to choose, and the codes of weights that ask for it.
+KINDS = {
+    "4 bits": ("4 bits", lambda rng, *shape: rng.integers(-8, 8, shape)),
+    "4 bits, in larger steps": ("4 bits", lambda rng, *shape: rng.integers(-7, 8, shape) * 9),
+    "2 bits": ("2 bits", lambda rng, *shape: rng.choice([-2, -1, 0, 0, 1, 1], shape)),
+    "ternary": ("2 bits", lambda rng, *shape: rng.integers(-1, 2, shape) * 127),
+}
+
+
+def matrices(kind, *sizes):
+    rng = np.random.default_rng(sizes[0])
+    return [KINDS[kind][1](rng, out, size).astype(np.int8) for size, out in pairwise(sizes)]
+
+
+def choices(kind, model, wanted=""):
+    """Every encoding of the first layer of this kind; the other layers with the first that there is."""
+
+    def only(number):
+        def encoder(context):
+            found = [each for each in compressed_layers(context) if KINDS[kind][0] in each.encoding and wanted in each.encoding]
+            return found[number : number + 1] if context.index == 0 else found[:1]
+
+        return encoder
+
+    number = 0
+    while True:
+        try:
+            yield encode(model, Optimize.SPEED, samples=some_inputs(model, 3), encoders=[only(number)])
+        except (IndexError, ValueError):
+            return
+        number += 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("zero", [-128, 5])
+def test_the_same_bytes(kind, zero, tmp_path):
+    model = model_of(matrices(kind, 61, 13, 5), zero=zero)
+    inputs = some_inputs(model, 10)
+    seen = set()
+    for number, encoding in enumerate(choices(kind, model)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        net = Emitted(emit(model, name="net", optimize=encoding), "net", model, folder)
+        for x in inputs:
+            assert net.run(x)[0].tobytes() == model.run(x[None]).tobytes(), encoding.steps[0].candidate.encoding
+        seen.add(encoding.steps[0].candidate.encoding)
+    assert any("skipping zeros" in name for name in seen) == (zero == -128)
+    assert any("skipping" not in name for name in seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_costs_are_as_predicted(kind, tmp_path):
+    model = model_of(matrices(kind, 500, 18, 5))
+    inputs = some_inputs(model, 3)
+    for encoding in choices(kind, model):
+        what = encoding.steps[0].candidate.encoding
+        costs = plan(model, encoding)
+        image = toolchain.build_firmware(emit(model, optimize=encoding), tmp_path)
+        assert image.model_data == costs.flash + 2 * costs.golden, what
+        assert image.flash == pytest.approx(costs.firmware, rel=0.01), what
+        assert image.ram == costs.ram, what
+        chip = Chip.from_elf(image.elf)
+        chip.run(until="link_init")
+        arena, _ = chip.symbol("arena")
+        cycles = []
+        for x in inputs:
+            chip.write(arena + model.program.input_offsets[0], x.tobytes())
+            cycles.append(chip.call("model_run", arena).cycles)
+            want = model.run(x[None])
+            assert chip.read(arena + model.program.output_offsets[0], want.nbytes) == want.tobytes(), what
+        assert np.mean(cycles) == pytest.approx(sum(step.mean for step in encoding.steps), rel=0.03), what
+        assert max(cycles) <= sum(step.worst for step in encoding.steps) + 200, what
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_search_finds_them(kind):
+    model = model_of(matrices(kind, 784, 32, 10))
+    for optimize in Optimize:
+        chosen = encode(model, optimize, samples=some_inputs(model, 5)).steps[0].candidate
+        assert KINDS[kind][0] in chosen.encoding, optimize
+
+
+def test_weights_that_fit_nothing_have_no_such_encoding():
+    model = model_of([np.random.default_rng(0).integers(-127, 128, (8, 40)).astype(np.int8)])
+    assert next(choices("4 bits", model), None) is None
+
+
+def test_a_layer_of_more_weights_than_one_array_holds_is_split(tmp_path):
+    model = model_of(matrices("4 bits", 784, 90, 3))
+    encoding = encode(model, Optimize.SPEED)
+    assert [len(part.w) for part in encoding.steps[0].candidate.parts] == [10, 2]
+    net = Emitted(emit(model, name="net", optimize=encoding), "net", model, tmp_path)
+    for x in some_inputs(model, 5):
+        assert net.run(x)[0].tobytes() == model.run(x[None]).tobytes()
