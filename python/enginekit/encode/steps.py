@@ -253,7 +253,7 @@ def short_step(
     Examples
     --------
     >>> short_step(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, 0, 127), (-70000, 70000), doublings=0)
-    (512, 4194305, 0)
+    (512, 4194304, 0)
     """
     nearest = round(rescale.mult * 2.0 ** (_SHORT_SHIFT - doublings - 31 + rescale.left - rescale.right))
     low, high = sum_range
