@@ -17,7 +17,7 @@ from engine.model import Model, Trace
 from engine.program import clear_unwritten
 from enginekit import device, sim, toolchain
 from enginekit.emit import emit
-from enginekit.encode.choose import Optimize, encode
+from enginekit.encode.choose import Encoding, Optimize, encode
 
 #: ``progress(done, total)``, called after each image.
 Progress = Callable[[int, int], None]
@@ -50,8 +50,8 @@ class ChipRun:
         Where the cycles of an inference go, the most expensive first.
     flash, ram, arena, stack : int
         Bytes: the whole firmware's flash and static RAM, the arena's part of that, the deepest stack.
-    optimize : Optimize
-        What the firmware was emitted for.
+    encoding : Encoding or None
+        How the firmware's model is emitted.
     """
 
     y: NDArray[Any]
@@ -62,7 +62,12 @@ class ChipRun:
     ram: int
     arena: int
     stack: int
-    optimize: Optimize = Optimize.SIZE
+    encoding: Encoding | None = None
+
+    @property
+    def optimize(self) -> Optimize:
+        """What the firmware was emitted for."""
+        return Optimize.SIZE if self.encoding is None else self.encoding.optimize
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +77,12 @@ class Firmware:
     image: toolchain.FirmwareImage
     model: Model
     usart: int
-    optimize: Optimize
+    encoding: Encoding
+
+    @property
+    def optimize(self) -> Optimize:
+        """What it was emitted for."""
+        return self.encoding.optimize
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,16 +169,17 @@ class Profiler:
             self.function_cycles[row.name] += row.exclusive
 
 
-def step_ends(model: Model, optimize: Optimize = Optimize.SIZE) -> list[tuple[str, int]]:
+def step_ends(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> list[tuple[str, int]]:
     """Return the functions that end the steps of the emitted ``model_run``, in order, each with the index of its step."""
     chosen = encode(model, optimize).steps
     return [(symbol, index) for index, placed in enumerate(chosen) for symbol in placed.candidate.ends]
 
 
-def build(model: Model, folder: str | Path, *, usart: int = 3, optimize: Optimize = Optimize.SIZE) -> Firmware:
+def build(model: Model, folder: str | Path, *, usart: int = 3, optimize: Optimize | Encoding = Optimize.SIZE) -> Firmware:
     """Emit `model` and build its firmware in `folder`; see :func:`enginekit.toolchain.build_firmware` for the errors."""
-    image = toolchain.build_firmware(emit(model, optimize=optimize), folder, usart=usart)
-    return Firmware(image, model, usart, optimize)
+    encoding = encode(model, optimize)
+    image = toolchain.build_firmware(emit(model, optimize=encoding), folder, usart=usart)
+    return Firmware(image, model, usart, encoding)
 
 
 def boot(firmware: Firmware) -> Board:
@@ -202,7 +213,7 @@ def run_on_chip(firmware: Firmware, x: NDArray[Any], *, progress: Progress | Non
     ChipRun
     """
     board = boot(firmware)
-    profiler = Profiler(board, step_ends(firmware.model, firmware.optimize))
+    profiler = Profiler(board, step_ends(firmware.model, firmware.encoding))
     y, cycles = board.client.run_batch(x, progress=progress)
     runs = profiler.inferences
     functions = (FunctionCycles(name, total / runs) for name, total in profiler.function_cycles.items() if total)
@@ -215,7 +226,7 @@ def run_on_chip(firmware: Firmware, x: NDArray[Any], *, progress: Progress | Non
         ram=firmware.image.ram,
         arena=board.card.arena,
         stack=board.chip.stack_peak,
-        optimize=firmware.optimize,
+        encoding=firmware.encoding,
     )
 
 
@@ -244,7 +255,7 @@ def trace_on_chip(firmware: Firmware, x: NDArray[Any]) -> list[list[Trace]]:
         array = np.frombuffer(content, tensor.dtype).reshape(1, *tensor.shape[1:])
         found[-1].append(Trace(step.name, tensor, clear_unwritten(step.params, array)))
 
-    Profiler(board, step_ends(model, firmware.optimize), look)
+    Profiler(board, step_ends(model, firmware.encoding), look)
     for one in x:
         found.append([])
         board.client.run(one)

@@ -13,7 +13,7 @@ from engine.model import Model
 from engine.program import Step
 from enginekit import costs as cost_tables
 from enginekit.chips import ATMEGA4809, Chip
-from enginekit.costs.calls import FRAME_CODE
+from enginekit.costs.calls import FRAME_CODE, FRAME_CYCLES
 from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, tensor_bytes
 from enginekit.proofs import Proof, prove
 from enginekit.work import macs
@@ -272,4 +272,4 @@ def _step_plan(step: Step, placed: Placed, proof: Proof) -> StepPlan:
 
 def _ms(cycles: Sequence[float | None]) -> float | None:
     known = [each for each in cycles if each is not None]
-    return 1000 * sum(known) / ATMEGA4809.clock if len(known) == len(cycles) else None
+    return 1000 * (FRAME_CYCLES + sum(known)) / ATMEGA4809.clock if len(known) == len(cycles) else None

@@ -223,6 +223,33 @@ def initializer(record: Any, pointers: dict[str, str]) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
+def packed(record: Any, pointers: Mapping[str, int]) -> bytes:
+    """Lay a record out as AVR has it; `pointers` gives the addresses of the arrays of :func:`arrays`.
+
+    >>> packed(Rescale(1 << 30, 0, 3), {}).hex()
+    '000000400003'
+    """
+    parts = []
+    for name, kind in fields(type(record)).items():
+        value = getattr(record, name)
+        if isinstance(kind, type):
+            parts.append(packed(value, pointers))
+        elif kind == "float":
+            parts.append(np.float32(value).tobytes())
+        else:
+            number = pointers[name] if kind in _POINTERS else int(value)
+            parts.append((number & 0xFFFFFFFF).to_bytes(4, "little")[: AVR_SIZES[kind]])
+    return b"".join(parts)
+
+
+def packed_arrays(params: Params) -> Iterator[tuple[str, bytes]]:
+    """Yield what the record's pointers point to, as :func:`arrays` does, laid out as AVR has it."""
+    for name, values in arrays(params):
+        size = ELEMENTS[name][0]
+        records = name in ("rescale", "ratio")
+        yield name, b"".join(packed(v, {}) if records else (v & 0xFFFFFFFF).to_bytes(4, "little")[:size] for v in values)
+
+
 def float_literal(value: float) -> str:
     """Write a float32 so that it reads back as the same bits.
 

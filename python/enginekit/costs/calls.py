@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-#: Entry and return of model_run with the registers that it saves, bytes of code and of stack, beside the return address.
+#: Entry and return of model_run with the registers that it saves: bytes of code; of stack, beside the return address.
 FRAME_CODE, FRAME_STACK = 24, 10
+#: Their cycles: before the first call, behind the last, and beyond the returns by which steps are told apart.
+ENTRY_CYCLES, EXIT_CYCLES, FRAME_CYCLES = 10, 10, 7
+#: Cycles of CALL.
+_CALL_CYCLES = 3
 _CALL = re.compile(r"eng_\w+\(([^;]*)\)\s*(?:;|!=)")
 _CAST = re.compile(r"\([a-z0-9_ ]+\*\)")
 _ARENA = re.compile(r"arena \+ (\d+)u")
@@ -37,6 +41,18 @@ def call_bytes(lines: Sequence[str]) -> int:
             total += 4 + sum(_argument(argument.strip(" ()")) for argument in arguments)
         total += 6 if " if (" in line else 0
     return total
+
+
+def call_cycles(lines: Sequence[str]) -> int:
+    """Estimate cycles of the calls themselves, as far as the callees do not count them; of all branches, not of the longest.
+
+    Examples
+    --------
+    >>> call_cycles(["    eng_f(&params, arena + 0u, arena + 300u);"])
+    9
+    """
+    calls = [call for line in lines for call in _CALL.finditer(line.replace("\n", " "))]
+    return call_bytes(lines) // 2 + len(calls) * (_CALL_CYCLES - 2)
 
 
 def _argument(text: str) -> int:

@@ -1,7 +1,9 @@
-"""Measures what the core's functions cost on the chip when they are linked, and writes it into the table of this package.
+"""Measures what the core's functions cost on the chip, and writes it into the table of this package.
 
 ``python -m enginekit.costs.measure`` builds the firmware around a model without layers, then with each function of the core in
-turn, and keeps sizes and stack by toolchain. Run it when a kernel has changed or is new; a test says so.
+turn, and keeps sizes and stack by toolchain. Functions with a formula (:mod:`enginekit.costs.formulas`) are run on the
+simulated chip, and the prices of their events fitted. Run it when a kernel has changed or is new; a test says so. With names of
+functions as arguments it measures those alone, and leaves the rest of the table as it is.
 """
 
 from __future__ import annotations
@@ -11,16 +13,19 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.errors import EngineError
 from engine.graph import Graph, Layer, NoOptions, Tensor
 from engine.model import Model
 from enginekit import toolchain
 from enginekit.cli.output import result, story
+from enginekit.costs.bill import Prices
+from enginekit.costs.fit import fit, order
 from enginekit.costs.link_map import kept
 from enginekit.costs.stack import Program
 from enginekit.emit import emit
@@ -44,15 +49,23 @@ def table_path(version: str) -> Path:
     return Path(__file__).parent / f"avr-gcc-{found[1] if found else version}.json"
 
 
-def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Build and measure.
+def measure(
+    folder: str | Path,
+    *,
+    only: Sequence[str] = (),
+    prices: Prices | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Build, run and measure.
 
     Parameters
     ----------
     folder : str or Path
         Where to build.
-    only : str
-        Measure the one function of this name; all if empty.
+    only : sequence of str
+        Measure the functions of these names; all if empty.
+    prices : mapping, optional
+        Cycles of the events of functions that are not measured and that others call.
     progress : callable, optional
         Called with the name of each function.
 
@@ -61,7 +74,14 @@ def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], Non
     dict
         What the table holds: ``toolchain``; ``base``, flash, static RAM and stack (up to ``model_run``, and otherwise) of the
         firmware alone; ``sections``, bytes by object and section; ``functions``, for each the sections that it brings and
-        the bytes of stack that a call takes.
+        the bytes of stack that a call takes; ``cycles``, those of the events of each function that has a formula.
+
+    Raises
+    ------
+    EngineError
+        If a function of `only` is not in the core.
+    UnfittedError
+        If a formula does not describe its function, see :func:`enginekit.costs.fit.fit`.
     """
     folder = Path(folder)
     files = emit(empty_model(), golden=[])
@@ -81,8 +101,9 @@ def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], Non
         },
         "sections": {},
         "functions": {},
+        "cycles": dict(prices or {}),
     }
-    for name in [only] if only else _functions(folder / "core" / "libeng.a"):
+    for name in _chosen(_functions(folder / "core" / "libeng.a"), only):
         if progress is not None:
             progress(name)
         toolchain.build_firmware(files, folder, roots=[name])
@@ -90,8 +111,17 @@ def measure(folder: str | Path, *, only: str = "", progress: Callable[[str], Non
         more = sorted(key for key in pieces if key not in base)
         about["sections"] |= {key: pieces[key] for key in more}
         about["functions"][name] = {"sections": more, "stack": Program(folder / "firmware.elf").need(name)}
-    about["sections"] = dict(sorted(about["sections"].items()))
+        found = fit(name, folder / "firmware.elf", about["cycles"])
+        if found is not None:
+            about["cycles"][name] = found
     return about
+
+
+def _chosen(functions: list[str], only: Sequence[str]) -> list[str]:
+    missing = sorted(set(only) - set(functions))
+    if missing:
+        raise EngineError(f"the core has no function {', '.join(missing)}; it has {', '.join(functions)}")
+    return order([name for name in functions if not only or name in only])
 
 
 def _without_model(pieces: dict[str, int]) -> dict[str, int]:
@@ -108,15 +138,22 @@ def _functions(archive: Path) -> list[str]:
     return sorted(name for name in names if not name.startswith(_LINK))
 
 
-def main() -> int:
+def write(path: Path, about: dict[str, Any]) -> None:
+    """Write a table, sorted by name."""
+    tables = {key: dict(sorted(about[key].items())) for key in ("sections", "functions", "cycles")}
+    path.write_text(json.dumps(about | tables, indent=1) + "\n")
+
+
+def main(only: Sequence[str] = ()) -> int:
     """Measure with the toolchain on the PATH and write its table."""
+    path = table_path(toolchain.find().version)
+    known = json.loads(path.read_text()) if only else {}
     with tempfile.TemporaryDirectory() as scratch:
-        about = measure(scratch, progress=story)
-    path = table_path(about["toolchain"])
-    path.write_text(json.dumps(about, indent=1) + "\n")
+        about = measure(scratch, only=only, prices=known.get("cycles"), progress=story)
+    write(path, about | {key: known.get(key, {}) | about[key] for key in ("sections", "functions", "cycles")})
     result(str(path))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

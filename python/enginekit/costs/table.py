@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from enginekit.costs.bill import Bill, Prices
 
 #: Debian 12's, which the tests and Arduino-less users have.
 DEFAULT = "avr-gcc-5.4"
@@ -39,6 +40,8 @@ class Table:
     sections : mapping of str to int
         Bytes of each section of the core and of the libraries that it uses.
     functions : mapping of str to Linked
+    cycles : mapping of str to mapping of str to float
+        Cycles of each event of the functions that have formulas, see :mod:`enginekit.costs.formulas`.
     """
 
     toolchain: str
@@ -49,6 +52,7 @@ class Table:
     selftest: int
     sections: Mapping[str, int]
     functions: Mapping[str, Linked]
+    cycles: Prices
 
     def code(self, symbols: Iterable[str]) -> int:
         """Bytes of code that these functions bring together; those that :meth:`unknown` names count nothing."""
@@ -58,6 +62,10 @@ class Table:
     def deepest(self, symbols: Iterable[str]) -> int:
         """Bytes of stack of the function that takes most."""
         return max((self.functions[name].stack for name in symbols if name in self.functions), default=0)
+
+    def priced(self, bill: Bill) -> float | None:
+        """Cycles of a bill, see :meth:`~enginekit.costs.bill.Bill.cycles`; None if some function has no prices here."""
+        return bill.cycles(self.cycles) if bill.functions() <= set(self.cycles) else None
 
     def unknown(self, symbols: Iterable[str]) -> list[str]:
         """Functions that the table does not have: newer than it."""
@@ -88,7 +96,9 @@ def load(name: str = DEFAULT) -> Table:
         raise EngineError(f"no table of costs for {name!r}; there are {', '.join(available())}")
     about = json.loads(path.read_text())
     functions = {key: Linked(frozenset(each["sections"]), each["stack"]) for key, each in about["functions"].items()}
-    return Table(about["toolchain"], **about["base"], sections=about["sections"], functions=functions)
+    return Table(
+        about["toolchain"], **about["base"], sections=about["sections"], functions=functions, cycles=about.get("cycles", {})
+    )
 
 
 def available() -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from engine.program import Program, Step
+from enginekit.costs import Table, load
 from enginekit.encode.rest import Rest
 
 
@@ -46,6 +47,8 @@ class Context:
         Zero point of what it reads.
     rest : Rest, optional
         What it reads where the image is blank, if a convolution wrote it.
+    table : Table
+        Of costs.
     """
 
     program: Program
@@ -53,6 +56,7 @@ class Context:
     x_range: tuple[int, int]
     zero_x: int
     rest: Rest | None = None
+    table: Table = field(default_factory=load)
 
     @property
     def step(self) -> Step:
@@ -118,12 +122,15 @@ class Candidate(ABC):
         return 0
 
     @property
-    def cycles(self) -> int | None:
-        """Cycles (AVRxt) of the slowest input from the first call to the last return; None where they are not predicted."""
+    def cycles(self) -> float | None:
+        """Cycles (AVRxt) that the functions take with the slowest input; None where they are not predicted."""
         return None
 
     def mean_cycles(self, samples: NDArray[Any]) -> float | None:
-        """Mean cycles over inputs of this step, ``int8[n, x_size]``; by default those of `cycles`, as of any input."""
+        """Mean cycles over inputs of this step, ``int8[n, x_size]``; by default those of `cycles`, as of any input.
+
+        Where a step has a second input, ``int8[n, x2_size]``, that lies behind the first.
+        """
         return self.cycles if len(samples) else None
 
     @property

@@ -15,8 +15,8 @@ from engine.model import Model
 from engine.program import Program
 from enginekit import costs
 from enginekit.chips import ATMEGA4809
-from enginekit.costs.calls import FRAME_CODE, FRAME_STACK, call_bytes
-from enginekit.encode.candidate import Candidate, Context, Encoder, Place
+from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, FRAME_CODE, FRAME_STACK, call_bytes, call_cycles
+from enginekit.encode.candidate import Candidate, Context, Encoder, Place, StepText
 from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
@@ -112,10 +112,18 @@ def _hole(program: Program, index: int, size: int) -> int:
     return place
 
 
-def candidates(model: Model, proofs: Sequence[Proof], index: int, encoders: Sequence[Encoder] = ENCODERS) -> list[Candidate]:
+def candidates(
+    model: Model,
+    proofs: Sequence[Proof],
+    index: int,
+    encoders: Sequence[Encoder] = ENCODERS,
+    table: costs.Table | None = None,
+) -> list[Candidate]:
     """Give every candidate of a step; `proofs` are those of the model, for every input."""
     zero_x = model.graph.tensors[model.program.steps[index].x].zero_point
-    context = Context(model.program, index, proofs[index].x_range, zero_x, _rest(model, index))
+    context = Context(
+        model.program, index, proofs[index].x_range, zero_x, _rest(model, index), costs.load() if table is None else table
+    )
     return [candidate for encoder in encoders for candidate in encoder(context)]
 
 
@@ -128,19 +136,22 @@ def _rest(model: Model, index: int) -> Rest | None:
 
 
 def _blank(model: Model, index: int) -> NDArray[np.int8]:
-    """Make inputs of a step, ``int8[1, x_size]``, with nothing in them: zero points, or what a convolution makes of them."""
+    """Make an input of a step as :func:`step_inputs` gives them, of zero points, or of what a convolution makes of them."""
     step, rest = model.program.steps[index], _rest(model, index)
+    x = np.full(step.x_size, model.graph.tensors[step.x].zero_point & 0xFF, np.uint8).view(np.int8)
     if rest is not None and step.x_size % len(rest.codes) == 0:
-        return np.tile(rest.codes, step.x_size // len(rest.codes))[None]
-    return np.full((1, step.x_size), model.graph.tensors[step.x].zero_point, np.int8)
+        x = np.tile(rest.codes, step.x_size // len(rest.codes))
+    zero_x2 = 0 if step.x2 is None else model.graph.tensors[step.x2].zero_point
+    return np.concatenate([x, np.full(step.x2_size, zero_x2, np.int8)])[None]
 
 
 def step_inputs(model: Model, x: NDArray[Any]) -> Iterator[NDArray[np.int8]]:
-    """Yield what each step reads, ``int8[n, x_size]`` (bytes, if it is no int8), when the model runs inputs ``x[n, ...]``."""
+    """Yield what each step reads, ``int8[n, x_size + x2_size]`` (bytes, if it is no int8), when the model runs `x`."""
     program = model.program
     places = {program.input_offsets[0]: np.ascontiguousarray(x)}
     for step, trace in zip(program.steps, model.trace(x), strict=True):
-        yield places[step.x_offset].view(np.int8).reshape(len(x), -1)
+        read = [step.x_offset] + ([] if step.x2 is None else [step.x2_offset])
+        yield np.concatenate([places[offset].view(np.int8).reshape(len(x), -1) for offset in read], axis=1)
         places[step.y_offset] = np.ascontiguousarray(trace.array)
 
 
@@ -185,7 +196,10 @@ def encode(
     table, proofs = costs.load(), prove(model)
     _check_accumulators(model, proofs, limits)
     options = [
-        [_option(model, index, candidate, inputs[index], table) for candidate in candidates(model, proofs, index, encoders)]
+        [
+            _option(model, index, candidate, inputs[index], table)
+            for candidate in candidates(model, proofs, index, encoders, table)
+        ]
         for index in range(len(program.steps))
     ]
     objective = _OBJECTIVES[optimize]
@@ -305,10 +319,10 @@ def _refusal(model: Model, seen: Sequence[Combination], limits: Limits, table: c
 
 def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs.Table) -> Encoding:
     program = model.program
-    placed = tuple(Placed(o.candidate, o.scratch, *((o.worst, o.mean) if o.predicted else (None, None))) for o in found.options)
     edges = max((offset + 1 for offset in (*program.input_offsets, *program.output_offsets)), default=0)
-    pairs = zip(program.steps, placed, strict=True)
-    texts = [each.candidate.emit(Place(step, "model", each.scratch)) for step, each in pairs]
+    pairs = zip(program.steps, found.options, strict=True)
+    texts = [option.candidate.emit(Place(step, "model", option.scratch)) for step, option in pairs]
+    placed = _placed(found.options, texts)
     return Encoding(
         placed,
         max(found.arena, edges, program.arena if not placed else 0),
@@ -317,6 +331,18 @@ def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs
         sum(call_bytes(text.calls) for text in texts),
         tuple(table.unknown(name for each in placed if each.candidate.own_stack is None for name in each.candidate.symbols)),
         found.stack,
+    )
+
+
+def _placed(options: Sequence[Option], texts: Sequence[StepText]) -> tuple[Placed, ...]:
+    """Add the cycles of the calls, which options do not know, and of the function around them."""
+    calls = [call_cycles(text.calls) for text in texts]
+    if calls:
+        calls[0] += ENTRY_CYCLES
+        calls[-1] += EXIT_CYCLES
+    return tuple(
+        Placed(o.candidate, o.scratch, *((o.worst + more, o.mean + more) if o.predicted else (None, None)))
+        for o, more in zip(options, calls, strict=True)
     )
 
 

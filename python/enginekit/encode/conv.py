@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.program import Conv2DMaxPool2DParams, OutputS8, Rescale, Step, Window
 from enginekit.c_text import array, braces, comment, wrapped
+from enginekit.costs import Table, load
+from enginekit.costs.conv3x3 import Records
+from enginekit.costs.conv3x3 import conv3x3_pool2 as conv3x3_pool2_bill
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
 from enginekit.encode.groups import product_range
 from enginekit.encode.steps import Rounding, exact_codes, wide_step
 
 #: Bytes on AVR of ``eng_filter3x3`` and ``eng_conv3x3_pool2``.
 FILTER_BYTES, _PARAMS_BYTES = 22, 11
-#: Cycles of a window, and of a filter at it.
-_WINDOW_CYCLES, _FILTER_CYCLES = 45, 385
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,10 @@ class Conv3x3Pool2(Candidate):
     still : int8[out_c]
     in_w, out_h, out_w, zero_x : int
     negative_is_lo, shift32 : bool
+    x_range : (int, int)
+        Lowest and highest input code.
+    table : Table
+        Of costs.
     """
 
     filters: NDArray[np.uint8]
@@ -41,6 +47,8 @@ class Conv3x3Pool2(Candidate):
     zero_x: int
     negative_is_lo: bool
     shift32: bool
+    x_range: tuple[int, int] = (-128, 127)
+    table: Table = field(default_factory=load)
 
     @property
     def encoding(self) -> str:
@@ -59,9 +67,24 @@ class Conv3x3Pool2(Candidate):
         return ("eng_conv3x3_pool2_s8",)
 
     @property
-    def cycles(self) -> int:
-        """Cycles of an input without a still window, whose sums are requantized and overflow 16 bits nowhere: that takes 21."""
-        return self.out_h * self.out_w * (_WINDOW_CYCLES + _FILTER_CYCLES * len(self.filters))
+    def cycles(self) -> float | None:
+        """Cycles of the slowest input."""
+        return self.table.priced(conv3x3_pool2_bill(self._records, None, self.x_range))
+
+    def mean_cycles(self, samples: NDArray[Any]) -> float | None:
+        """Mean cycles over inputs ``int8[n, in_h * in_w]``."""
+        return self.table.priced(conv3x3_pool2_bill(self._records, samples)) if len(samples) else None
+
+    @property
+    def _records(self) -> Records:
+        """The records in numbers."""
+        parts = self.filters.astype(np.int64)
+        bias, mult, offset = (
+            (parts[:, at : at + size] << 8 * np.arange(size)).sum(axis=1) for at, size in ((9, 3), (12, 4), (16, 4))
+        )
+        bias = np.where(bias >= 1 << 23, bias - (1 << 24), bias)
+        w, shift = self.filters[:, :9].view(np.int8).astype(np.int64), 32 if self.shift32 else 40
+        return Records(w, bias, mult, offset, self.in_w, self.out_h, self.out_w, self.zero_x, shift, self.negative_is_lo)
 
     def emit(self, at: Place) -> StepText:
         """Write definitions and the call."""
@@ -88,7 +111,7 @@ def conv3x3_pool2_layers(context: Context) -> Iterator[Candidate]:
     """Give a fused convolution and max pool: an :data:`~enginekit.encode.candidate.Encoder`."""
     layer = conv3x3_pool2(context.step, x_range=context.x_range, zero_x=context.zero_x)
     if layer is not None:
-        yield layer
+        yield replace(layer, table=context.table)
 
 
 def fits_conv3x3_pool2(params: Conv2DMaxPool2DParams) -> bool:
@@ -170,4 +193,5 @@ def conv3x3_pool2(step: Step, *, x_range: tuple[int, int], zero_x: int) -> Conv3
         zero_x,
         all(below),
         shift == 32,
+        x_range,
     )

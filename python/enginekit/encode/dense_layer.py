@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from engine.errors import QuantError
 from engine.program import DenseParams, Step
 from enginekit.c_text import array, braces, comment, wrapped
+from enginekit.costs import load
+from enginekit.costs.bill import Bill
+from enginekit.costs.rounding import add_s24
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
 from enginekit.encode.dense import DenseRows, dense_rows
 from enginekit.encode.dense_requant import DenseRequant, dense_requant
@@ -138,19 +141,34 @@ class DenseLayer(Candidate):
         return self.sum_size + max(segment.runs.table if segment.runs else 0 for segment in self.segments)
 
     @property
-    def cycles(self) -> int | None:
-        """Cycles of the slowest inputs; None with the exact rule, or with segments, whose addition is in C."""
-        if self.requant.cycles is None or len(self.segments) > 1:
+    def cycles(self) -> float | None:
+        """Cycles of the slowest inputs."""
+        last, added = self.requant.cycles, self._added(None)
+        if last is None or added is None:
             return None
-        return round(sum(segment.cycles for segment in self.segments)) + self.requant.cycles
+        return round(sum(segment.cycles for segment in self.segments)) + added + last
 
     def mean_cycles(self, samples: NDArray[Any]) -> float | None:
         """Mean cycles over inputs of this step."""
-        sums = samples.reshape(len(samples), -1).astype(np.int64) @ self.w.T.astype(np.int64) + self.bias
-        last = self.requant.cycles_for(sums)
-        if not len(samples) or last is None or len(self.segments) > 1:
+        if not len(samples):
             return None
-        return float((self.segments[0].cycles_for(samples.reshape(len(samples), -1)) + last).mean())
+        x = samples.reshape(len(samples), -1)
+        cuts = np.cumsum([segment.size for segment in self.segments])[:-1]
+        parts = list(zip(np.split(x, cuts, axis=1), np.split(self.w, cuts, axis=1), strict=True))
+        sums = [part.astype(np.int64) @ w.T.astype(np.int64) for part, w in parts]
+        sums[0] += self.bias
+        last, added = self.requant.cycles_for(np.sum(sums, axis=0)), self._added(np.cumsum(sums, axis=0)[1:])
+        if last is None or added is None:
+            return None
+        cycles = [segment.cycles_for(part) for segment, (part, _) in zip(self.segments, parts, strict=True)]
+        return float((np.sum(cycles, axis=0) + last).mean() + added)
+
+    def _added(self, totals: NDArray[np.int64] | None) -> float | None:
+        """Cycles of adding the sums of segments, with what the additions give, ``int64[segments - 1, n, out]``."""
+        bill = Bill()
+        for number in range(len(self.segments) - 1):
+            add_s24(bill, len(self.w), None if totals is None else totals[number])
+        return load().priced(bill)
 
     def emit(self, at: Place) -> StepText:
         """Write definitions and calls."""

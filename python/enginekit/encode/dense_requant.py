@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from engine.program import DenseParams, OutputS8, Rescale, Step
 from enginekit.c_text import array, braces, wrapped
+from enginekit.costs import load
+from enginekit.costs.bill import Bill
+from enginekit.costs.rounding import requant_s24
 from enginekit.encode.dense import SUM_BOUND
 from enginekit.encode.groups import InputRange, product_range
 from enginekit.encode.steps import Rounding, WideSteps, exact_codes, wide_steps
@@ -55,16 +58,22 @@ class DenseRequant:
         return _EXACT_BYTES if self.steps is None else _STEPS_BYTES
 
     def cycles_for(self, sums: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """Cycles for each of `sums`, int64[n, out], within 3 %; None for the exact rule, whose cycles are the compiler's."""
+        """Cycles for each of `sums`, int64[n, out], within 3 %; their mean with the exact rule."""
         if self.steps is None:
-            return None
+            exact = self._exact(sums)
+            return None if exact is None else np.full(len(sums), exact)
         early = (sums < 0).sum(1) if self.steps.negative_is_lo else np.zeros(len(sums), np.int64)
         return np.asarray(_CALL + _SUM * (self.out - early) + _NEGATIVE * early, np.float64)
 
     @property
-    def cycles(self) -> int | None:
+    def cycles(self) -> float | None:
         """Cycles of the slowest sums."""
-        return None if self.steps is None else _CALL + _SUM * self.out
+        return self._exact(None) if self.steps is None else _CALL + _SUM * self.out
+
+    def _exact(self, sums: NDArray[np.int64] | None) -> float | None:
+        bill = Bill()
+        requant_s24(bill, self.rescale, self.y, self.out, sums)
+        return load().priced(bill)
 
     def emit(self, prefix: str) -> list[str]:
         """Write definitions."""

@@ -105,7 +105,7 @@ class DenseMoved(Candidate):
         return self.sum_size + 1 + 2 * self.capacity
 
     @property
-    def cycles(self) -> int | None:
+    def cycles(self) -> float | None:
         """Cycles of the slowest inputs that are thinkable: every cell moves in its last input, and the search is in vain."""
         if self.requant.cycles is None:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from engine.errors import UnsupportedError
 from engine.program import DenseParams, Params, Step
 from enginekit.c_text import array, comment, wrapped
+from enginekit.costs import Table
+from enginekit.costs.formulas import count
+from enginekit.costs.samples import Samples
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
 from enginekit.records import ELEMENTS, MAX_ARRAY, TENSOR_PARAMS, arrays, avr_size, c_name, initializer, split
 
@@ -24,6 +28,8 @@ _Y_TYPES = {
     **dict.fromkeys(("requantize_s8_u8", "quantize_f32_u8"), "uint8_t"),
     "argmax_s8": "int32_t",
 }
+#: Samples whose cycles are counted at once, for the memory that their sums take.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +45,20 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class Plain(Candidate):
-    """A step's own kernel; a dense layer too large for one array is several calls."""
+    """A step's own kernel; a dense layer too large for one array is several calls.
+
+    Parameters
+    ----------
+    step : Step
+    x_range : (int, int)
+        Lowest and highest code that it can read.
+    table : Table
+        Of costs.
+    """
 
     step: Step
+    x_range: tuple[int, int]
+    table: Table
 
     @property
     def encoding(self) -> str:
@@ -72,6 +89,34 @@ class Plain(Candidate):
         return self.symbols * len(split(self.step))
 
     @property
+    def cycles(self) -> float | None:
+        """Cycles of the slowest input, see :mod:`enginekit.costs.formulas`."""
+        return self._priced(Samples(*self.x_range))
+
+    def mean_cycles(self, samples: NDArray[Any]) -> float | None:
+        """Mean cycles over inputs of this step."""
+        parts = [samples[at : at + _AT_ONCE] for at in range(0, len(samples), _AT_ONCE)]
+        means = [self._priced(self._samples(part)) for part in parts]
+        known = [mean for mean in means if mean is not None]
+        if not known or len(known) < len(means):
+            return None
+        return sum(mean * len(part) for mean, part in zip(known, parts, strict=True)) / len(samples)
+
+    def _samples(self, inputs: NDArray[Any]) -> Samples:
+        x, x2 = np.split(inputs, [self.step.x_size], axis=1)
+        return Samples(*self.x_range, x, x2 if self.step.x2 is not None else None)
+
+    def _priced(self, samples: Samples) -> float | None:
+        total = 0.0
+        for part in _parts(self.step):
+            bill = count(replace(self.step, params=part.params, w=part.w, bias=part.bias), samples)
+            cycles = None if bill is None else self.table.priced(bill)
+            if cycles is None:
+                return None
+            total += cycles
+        return total
+
+    @property
     def headers(self) -> tuple[str, ...]:
         """Headers that declare `symbols`."""
         return ("eng/tensor_s8.h",) if isinstance(self.step.params, TENSOR_PARAMS) else ()
@@ -94,7 +139,7 @@ class Plain(Candidate):
 
 def plain(context: Context) -> Iterator[Candidate]:
     """Give a step's own kernel: an :data:`~enginekit.encode.candidate.Encoder`."""
-    yield Plain(context.step)
+    yield Plain(context.step, context.x_range, context.table)
 
 
 def _parts(step: Step) -> list[_Part]:

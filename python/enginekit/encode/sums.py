@@ -134,8 +134,8 @@ class SummedLayer(Candidate):
         return [len(pairs), *(value for pair in pairs for value in pair)] if pairs else []
 
     @property
-    def cycles(self) -> int | None:
-        """Cycles of the slowest inputs; None with the exact rule, whose cycles are the compiler's."""
+    def cycles(self) -> float | None:
+        """Cycles of the slowest inputs; None where they are not predicted."""
         last = self.grid.requant.cycles
         if last is None:
             return None

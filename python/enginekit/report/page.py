@@ -103,7 +103,7 @@ def _section(evaluation: Evaluation, pictures: NDArray[np.uint8] | None) -> dict
     """Everything that the template shows of one model."""
     program = evaluation.model.program
     chip = evaluation.chip
-    costs = plan(evaluation.model, Optimize.SIZE if chip is None else chip.optimize)
+    costs = plan(evaluation.model, Optimize.SIZE if chip is None else chip.encoding or chip.optimize)
     blocks, columns = arena_blocks(program, evaluation.model.graph, costs)
     return {
         "name": evaluation.name,
