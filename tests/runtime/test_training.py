@@ -224,6 +224,15 @@ def test_from_network_lists_all_that_is_not_supported():
         assert part in str(caught.value)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C interrupts, as at a terminal; what is started in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_returns_the_history_so_far(monkeypatch):
     x, y = stripes()
     net = small_cnn()
