@@ -25,7 +25,7 @@ CORE_SOURCES = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/src/*.c"
 TWINS = (
     {
         "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mf16c", "-fno-math-errno"],
-        "avx2": ["-mavx2", "-mf16c", "-fno-math-errno"],
+        "avx2": ["-mavx2", "-mfma", "-mf16c", "-fno-math-errno"],
     }
     if platform.machine() in ("x86_64", "AMD64")
     else {}

@@ -6,64 +6,85 @@
 #include "depthwise.h"
 #include "products.h"
 
-#define ENG_LANES  16
-#define ENG_STRIPS 4
+#define ENG_LANES 16
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 32 registers. */
-#define ENG_POINTS_1 8
+#define ENG_POINTS_1 12
 #define ENG_POINTS_2 8
-#define ENG_POINTS_3 8
+#define ENG_POINTS_3 6
 #define ENG_POINTS_4 6
-
-#define ENG_ROUNDINGS(DO) DO(ENG_X86_QUICK) DO(ENG_X86_SIGNED)
+#define ENG_PAIRS_2  8
+#define ENG_PAIRS_4  4
 
 typedef __m512i eng_vec;
 typedef uint8_t code_t;
 
-static inline eng_vec vec_load(const void *p)
+#include "quick_run.h"
+
+ENG_INLINE eng_vec vec_load(const void *p)
 {
     return _mm512_load_si512(p);
 }
 
-static inline eng_vec vec_load_any(const void *p)
+ENG_INLINE eng_vec vec_load_any(const void *p)
 {
     return _mm512_loadu_si512(p);
 }
 
-static inline eng_vec vec_zero(void)
+ENG_INLINE void vec_keep(eng_vec *p, eng_vec v)
+{
+    _mm512_store_si512(p, v);
+}
+
+ENG_INLINE eng_vec vec_zero(void)
 {
     return _mm512_setzero_si512();
 }
 
-static inline eng_vec vec_all(int32_t v)
+ENG_INLINE eng_vec vec_all(int32_t v)
 {
     return _mm512_set1_epi32(v);
 }
 
-static inline eng_vec vec_lowest(void)
+ENG_INLINE eng_vec vec_lowest(void)
 {
     return _mm512_set1_epi32(INT32_MIN);
 }
 
-static inline eng_vec vec_add(eng_vec a, eng_vec b)
+ENG_INLINE eng_vec vec_add(eng_vec a, eng_vec b)
 {
     return _mm512_add_epi32(a, b);
 }
 
-static inline eng_vec vec_max(eng_vec a, eng_vec b)
+ENG_INLINE eng_vec vec_max(eng_vec a, eng_vec b)
 {
     return _mm512_max_epi32(a, b);
 }
 
-static inline eng_vec vec_step(const uint8_t *p)
+ENG_INLINE eng_vec vec_step(const uint8_t *p)
 {
     int32_t step;
     __builtin_memcpy(&step, p, sizeof step);
     return _mm512_set1_epi32(step);
 }
 
+/* The eight bytes at p in every two lanes. */
+ENG_INLINE eng_vec vec_two_steps(const uint8_t *p)
+{
+    int64_t steps;
+    __builtin_memcpy(&steps, p, sizeof steps);
+    return _mm512_set1_epi64(steps);
+}
+
+/* Sums of two neighbouring lanes each, in the lower half. */
+ENG_INLINE eng_vec vec_join(eng_vec v)
+{
+    const __m512i sums = _mm512_add_epi32(v, _mm512_srli_epi64(v, 32));
+    return _mm512_castsi256_si512(_mm512_cvtepi64_epi32(sums));
+}
+
 /* Without the barrier gcc 12 copies the accumulator twice an instruction. */
-static inline eng_vec vec_dot(eng_vec acc, eng_vec x, eng_vec w)
+ENG_INLINE eng_vec vec_dot(eng_vec acc, eng_vec x, eng_vec w)
 {
     acc = _mm512_dpbusd_epi32(acc, x, w);
     __asm__("" : "+v"(acc));
@@ -71,12 +92,12 @@ static inline eng_vec vec_dot(eng_vec acc, eng_vec x, eng_vec w)
 }
 
 /* Odd lanes of high, even lanes of low. */
-static inline eng_vec interleaved(__m512i low, __m512i high)
+ENG_INLINE eng_vec interleaved(__m512i low, __m512i high)
 {
     return _mm512_mask_mov_epi32(low, 0xaaaa, high);
 }
 
-static inline eng_vec vec_requant_double(eng_vec acc, const int32_t *lane)
+ENG_INLINE eng_vec vec_requant_double(eng_vec acc, const int32_t *lane)
 {
     const __m512i mult = vec_load(lane + ENG_LANES), right = vec_load(lane + 3 * ENG_LANES);
     const __m512i half = _mm512_set1_epi64(INT64_C(1) << 30), one = _mm512_set1_epi32(1);
@@ -92,7 +113,7 @@ static inline eng_vec vec_requant_double(eng_vec acc, const int32_t *lane)
 }
 
 /* Sums so small that twice a product fits 64 bits and a rounding addend 32: the upper half of a product is the rounded one. */
-static inline eng_vec vec_requant_tame(eng_vec acc, const int32_t *lane)
+ENG_INLINE eng_vec vec_requant_tame(eng_vec acc, const int32_t *lane)
 {
     const __m512i mult = vec_load(lane + ENG_LANES), right = vec_load(lane + 3 * ENG_LANES);
     const __m512i half = vec_load(lane + 4 * ENG_LANES), one_half = _mm512_set1_epi64(INT64_C(1) << 31);
@@ -107,7 +128,7 @@ static inline eng_vec vec_requant_tame(eng_vec acc, const int32_t *lane)
 }
 
 /* floor((product + 2^(s-1)) / 2^s) of 64 bits, one less before if negative; s = shift in [1, 62]. */
-static inline __m512i rescaled(__m512i acc, __m512i mult, __m512i shift)
+ENG_INLINE __m512i rescaled(__m512i acc, __m512i mult, __m512i shift)
 {
     const __m512i one = _mm512_set1_epi64(1);
     const __m512i negative = _mm512_srai_epi64(_mm512_slli_epi64(acc, 32), 63);
@@ -116,7 +137,7 @@ static inline __m512i rescaled(__m512i acc, __m512i mult, __m512i shift)
     return _mm512_srav_epi64(_mm512_add_epi64(product, half), shift);
 }
 
-static inline eng_vec vec_requant_single(eng_vec acc, const int32_t *lane)
+ENG_INLINE eng_vec vec_requant_single(eng_vec acc, const int32_t *lane)
 {
     const __m512i mult = vec_load(lane + ENG_LANES), shift = vec_load(lane + 2 * ENG_LANES);
     const __m512i even = rescaled(acc, mult, _mm512_and_si512(shift, _mm512_set1_epi64(UINT32_MAX)));
@@ -124,67 +145,112 @@ static inline eng_vec vec_requant_single(eng_vec acc, const int32_t *lane)
     return interleaved(even, _mm512_slli_epi64(odd, 32));
 }
 
+/* Quick forms have their rounding in the instructions. */
+static uint32_t rounding_mode(eng_x86_rounding form)
+{
+    (void)form;
+    return 0;
+}
+
+static void restore_mode(eng_x86_rounding form, uint32_t mode)
+{
+    (void)form;
+    (void)mode;
+}
+
 /* Rounding down everywhere, as lanes.h wants it; exceptions are suppressed, and the mode that the thread has set does not
  * matter.
  */
 #define DOWN (_MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
 
-static inline eng_vec quick(eng_vec acc, const int32_t *lane, bool is_signed)
+ENG_INLINE eng_vec vec_quick(eng_vec acc, const eng_quick *k, eng_x86_rounding form)
 {
-    const __m512 scale = _mm512_castsi512_ps(vec_load(lane + ENG_LANES));
-    const __m512 fine = _mm512_castsi512_ps(vec_load(lane + 2 * ENG_LANES));
-    __m512 offset = _mm512_castsi512_ps(vec_load(lane + 3 * ENG_LANES));
-    if (is_signed) {
-        const __mmask16 negative = _mm512_cmplt_epi32_mask(acc, vec_load(lane + 4 * ENG_LANES));
-        offset = _mm512_mask_mov_ps(offset, negative, _mm512_castsi512_ps(vec_load(lane + 5 * ENG_LANES)));
+    __m512 offset = _mm512_castsi512_ps(k->offset);
+    if (form != ENG_X86_BRIEF) {
+        offset = _mm512_mask_mov_ps(offset, _mm512_cmplt_epi32_mask(acc, k->shift), _mm512_castsi512_ps(k->below));
     }
     const __m512 v = _mm512_cvt_roundepi32_ps(acc, DOWN);
-    const __m512 t = _mm512_fmadd_round_ps(v, fine, offset, DOWN);
-    return _mm512_cvt_roundps_epi32(_mm512_fmadd_round_ps(v, scale, t, DOWN), DOWN);
+    if (form == ENG_X86_QUICK) {
+        offset = _mm512_fmadd_round_ps(v, _mm512_castsi512_ps(k->fine), offset, DOWN);
+    }
+    return _mm512_cvt_roundps_epi32(_mm512_fmadd_round_ps(v, _mm512_castsi512_ps(k->scale), offset, DOWN), DOWN);
 }
 
-static inline __attribute__((always_inline)) eng_vec vec_round(eng_vec acc, const int32_t *lane, eng_x86_rounding form)
+/* The exact forms, before the zero point. */
+ENG_INLINE eng_vec vec_exact(eng_vec acc, const int32_t *lane, eng_x86_rounding form)
 {
     switch (form) {
     case ENG_X86_SINGLE:
         return vec_requant_single(acc, lane);
     case ENG_X86_TAME:
         return vec_requant_tame(acc, lane);
-    case ENG_X86_QUICK:
-        return quick(acc, lane, false);
-    case ENG_X86_SIGNED:
-        return quick(acc, lane, true);
     default:
         return vec_requant_double(acc, lane);
     }
 }
 
-static inline void vec_store(eng_vec v, const eng_x86_clamp *clamp, uint32_t count, int8_t *y)
-{
-    const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(v), _mm_loadu_si128((const void *)clamp->lo));
-    _mm_mask_storeu_epi8(y, (__mmask16)(0xffff >> (ENG_LANES - count)),
-                         _mm_min_epi8(codes, _mm_loadu_si128((const void *)clamp->hi)));
-}
-
 /* Four lanes of dwords by four, transposed: from [lane][vector] to [vector][lane] and back. */
-static inline __m512i turned(__m512i v)
+ENG_INLINE __m512i turned(__m512i v)
 {
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
 }
 
-static inline void vec_store_four(const eng_vec *v, const eng_x86_clamp *clamp, uint32_t count, int8_t *y)
+/* A clamp, and how many codes are written. */
+typedef struct {
+    eng_vec lo, hi;
+    uint32_t count;
+    __mmask64 mask;
+} eng_limits;
+
+ENG_INLINE eng_limits vec_limits(const eng_x86_clamp *clamp, uint32_t count)
 {
-    const __m512i codes = _mm512_packs_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
-    const __m512i raised = _mm512_max_epi8(turned(codes), vec_load_any(clamp->lo));
-    const __m512i clamped = _mm512_min_epi8(raised, vec_load_any(clamp->hi));
-    if (count == 4 * ENG_LANES) {
-        _mm512_storeu_si512(y, clamped);
-    } else {
-        _mm512_mask_storeu_epi8(y, UINT64_MAX >> (4 * ENG_LANES - count), clamped);
+    const eng_limits limits = {vec_load(clamp->lo), vec_load(clamp->hi), count, UINT64_MAX >> (4 * ENG_LANES - count)};
+    return limits;
+}
+
+ENG_INLINE __m512i clamped(__m512i codes, const eng_limits *limits)
+{
+    return _mm512_min_epi8(_mm512_max_epi8(codes, limits->lo), limits->hi);
+}
+
+ENG_INLINE void vec_store(eng_vec v, const eng_limits *limits, int8_t *y)
+{
+    const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(v), _mm512_castsi512_si128(limits->lo));
+    _mm_mask_storeu_epi8(y, (__mmask16)limits->mask, _mm_min_epi8(codes, _mm512_castsi512_si128(limits->hi)));
+}
+
+/* Codes of four vectors, clamped. */
+ENG_INLINE __m512i four_codes(const eng_vec *v, const eng_limits *limits)
+{
+    return clamped(turned(_mm512_packs_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]))), limits);
+}
+
+ENG_INLINE void vec_store_four(const eng_vec *v, const eng_limits *limits, int8_t *y)
+{
+    _mm512_mask_storeu_epi8(y, limits->mask, four_codes(v, limits));
+}
+
+ENG_INLINE void vec_store_full(const eng_vec *v, const eng_limits *limits, int8_t *y)
+{
+    _mm512_storeu_si512(y, four_codes(v, limits));
+}
+
+ENG_INLINE void vec_store_apart(const eng_vec *v, uint32_t vectors, const eng_limits *limits, size_t step, int8_t *y)
+{
+    const __m512i codes = four_codes(v, limits);
+    const __m128i four[4] = {_mm512_castsi512_si128(codes), _mm512_extracti32x4_epi32(codes, 1),
+                             _mm512_extracti32x4_epi32(codes, 2), _mm512_extracti32x4_epi32(codes, 3)};
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < vectors; ++i) {
+        if (limits->count == ENG_LANES) {
+            _mm_storeu_si128((void *)(y + i * step), four[i]);
+        } else {
+            _mm_mask_storeu_epi8(y + i * step, (__mmask16)limits->mask, four[i]);
+        }
     }
 }
 
-static inline void copy_codes(const int8_t *x, size_t n, code_t *image)
+ENG_INLINE void copy_codes(const int8_t *x, size_t n, code_t *image)
 {
     const __m512i sign = _mm512_set1_epi8(INT8_MIN);
     size_t i = 0;
@@ -197,7 +263,7 @@ static inline void copy_codes(const int8_t *x, size_t n, code_t *image)
     }
 }
 
-static inline void fill_codes(code_t *image, size_t n, int16_t code)
+ENG_INLINE void fill_codes(code_t *image, size_t n, int16_t code)
 {
     const __m512i codes = _mm512_set1_epi8((char)code);
     size_t i = 0;
@@ -209,14 +275,14 @@ static inline void fill_codes(code_t *image, size_t n, int16_t code)
     }
 }
 
-static inline void fill_steps(size_t n, int16_t code, uint8_t *mixed)
+ENG_INLINE void fill_steps(size_t n, int16_t code, uint8_t *mixed)
 {
     for (size_t i = 0; i < n; i += ENG_LANES) {
         _mm512_storeu_si512(mixed + i * sizeof(int32_t), _mm512_set1_epi8((char)code));
     }
 }
 
-static inline void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
+ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
 {
     const __m512i sign = _mm512_set1_epi8(INT8_MIN);
     for (size_t i = 0; i < n; i += 64) {
@@ -238,9 +304,10 @@ static inline void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
 #include "depthwise_run.h"
 #include "products_run.h"
 
-void eng_avx512vnni_quick(eng_x86_rounding rounding, const int32_t *lane, const int32_t *acc, int32_t *codes)
+void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *codes)
 {
-    _mm512_storeu_si512(codes, quick(vec_load_any(acc), lane, rounding == ENG_X86_SIGNED));
+    const eng_quick k = quick_constants(lane, ENG_X86_QUICK);
+    _mm512_storeu_si512(codes, vec_quick(vec_load_any(acc), &k, ENG_X86_QUICK));
 }
 
 void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

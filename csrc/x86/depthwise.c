@@ -7,11 +7,12 @@
 #include "products.h"
 
 #define LARGEST_PACKED (UINT32_C(1) << 22)
+#define MIXED_BEYOND   8 /* vectors that mixing or a last vector's taps may touch behind a row */
 
-/* Strips after which a lane has the same channel again: lcm(channels, codes) / codes. */
-static uint32_t period_of(uint32_t channels, uint32_t codes)
+/* Vectors after which a lane has the same channel again: lcm(channels, lanes) / lanes. */
+static uint32_t period_of(uint32_t channels, uint32_t lanes)
 {
-    uint32_t a = channels, b = codes;
+    uint32_t a = channels, b = lanes;
     while (b != 0) {
         const uint32_t rest = a % b;
         a = b;
@@ -34,19 +35,18 @@ static size_t column_at(const eng_x86_depthwise *p, size_t column)
 static void plan_passes(const eng_x86_format *format, const eng_conv2d_s8_params *conv, eng_x86_depthwise *p)
 {
     const eng_window *v = &conv->window;
-    const uint32_t step = step_codes(format), strip = (uint32_t)format->lanes * ENG_X86_STRIP;
-    const uint32_t period = period_of(conv->out_c, strip);
+    const uint32_t step = step_codes(format), lanes = format->lanes;
     p->groups = (v->kernel_h + step - 1) / step;
     p->columns = v->kernel_w;
     p->together = v->dilation_h == 1 && (uint32_t)v->kernel_h + v->stride_h <= p->groups * step ? 2 : 1;
     p->taken = v->kernel_h + (p->together - 1) * v->stride_h;
     p->rows = v->out_h;
     p->row_codes = (uint32_t)v->out_w * conv->out_c;
-    p->strips = (p->row_codes + strip - 1) / strip;
-    p->period = period < p->strips ? period : p->strips;
+    p->period = period_of(conv->out_c, lanes);
     p->row_step = v->stride_h;
     p->kernel_row = v->dilation_h;
-    p->group = eng_x86_aligned((p->row + 2 * strip) * ENG_X86_STEP);
+    p->point = (size_t)p->period * lanes * (p->phases == 1 ? v->stride_w : 1) * ENG_X86_STEP;
+    p->group = eng_x86_aligned((p->row + MIXED_BEYOND * lanes) * ENG_X86_STEP);
 }
 
 static void plan_offsets(const eng_x86_format *format, eng_x86_depthwise *p)
@@ -54,8 +54,8 @@ static void plan_offsets(const eng_x86_format *format, eng_x86_depthwise *p)
     const size_t vector = (size_t)format->lanes * ENG_X86_STEP;
     p->column = eng_x86_aligned(sizeof *p);
     p->lane = eng_x86_aligned(p->column + p->columns * sizeof(uint32_t));
-    p->w = p->lane + 2 * eng_x86_lanes_size(format, p->period * ENG_X86_STRIP);
-    p->size = p->w + (size_t)p->period * p->groups * p->columns * p->together * ENG_X86_STRIP * vector;
+    p->w = p->lane + 2 * eng_x86_lanes_size(format, p->period);
+    p->size = p->w + (size_t)p->period * p->groups * p->columns * p->together * vector;
     p->copy = eng_x86_aligned(p->row);
     p->mixed = p->copy + (p->phases == 1 ? 0 : eng_x86_aligned(p->row * p->in_h));
     p->scratch = p->mixed + p->groups * p->group;
@@ -77,7 +77,7 @@ bool eng_x86_depthwise_plan(const eng_x86_format *format, const eng_layer *l, en
     p->pixel = conv->in_c;
     p->top = v->pad_top;
     p->left = v->pad_left;
-    p->phases = v->stride_w;
+    p->phases = conv->out_c % format->lanes == 0 ? 1 : v->stride_w;
     p->zero_x = conv->zero_x;
     p->padding = image.padding;
     p->row = (image.row / p->pixel + p->phases - 1) / p->phases * p->phases * p->pixel;
@@ -96,7 +96,7 @@ static void pack_steps(const eng_x86_format *format, const eng_x86_depthwise *p,
         for (uint32_t k = 0; k < t->count; ++k) {
             const uint32_t row = k / p->columns + together * stride_h, column = k % p->columns;
             const size_t index = ((size_t)(row / step) * p->columns + column) * p->together + together;
-            uint8_t *const to = at + index * ENG_X86_STRIP * vector + row % step * format->code_bytes;
+            uint8_t *const to = at + index * vector + row % step * format->code_bytes;
             const int8_t narrow = t->w[k * t->step];
             const int16_t wide = narrow;
             memcpy(to, format->code_bytes == 1 ? (const void *)&narrow : &wide, format->code_bytes);
@@ -117,19 +117,19 @@ void eng_x86_depthwise_pack(const eng_x86_format *format, const eng_layer *l, vo
         const size_t at = column_at(p, (size_t)j * conv->window.dilation_w);
         ((uint32_t *)columns)[j] = (uint32_t)(at * ENG_X86_STEP);
     }
-    const size_t set = (size_t)p->groups * p->columns * p->together * ENG_X86_STRIP * vector;
-    const uint32_t blocks = p->period * ENG_X86_STRIP, count = blocks * format->lanes;
-    eng_x86_lane_packer packer = eng_x86_begin_lanes(format, conv, false, blocks, lanes);
+    const size_t set = (size_t)p->groups * p->columns * p->together * vector;
+    const uint32_t count = p->period * format->lanes;
+    eng_x86_lane_packer packer = eng_x86_begin_lanes(format, conv, false, p->period, lanes);
     for (uint32_t n = 0; n < count; ++n) {
-        const uint32_t channel = n % conv->out_c, block = n / format->lanes, lane = n % format->lanes;
+        const uint32_t channel = n % conv->out_c;
         const eng_x86_taps t = {l->w + channel, (size_t)conv->window.kernel_h * p->columns, conv->out_c};
         if (n < conv->out_c) {
             eng_x86_add_lane(&packer, n, channel, &t, l->bias[channel]);
         } else {
             eng_x86_repeat_lane(&packer, n, channel);
         }
-        uint8_t *const at = base + p->w + (size_t)(block / ENG_X86_STRIP) * set + (block % ENG_X86_STRIP) * vector;
-        pack_steps(format, p, &t, conv->window.stride_h, at + (size_t)lane * ENG_X86_STEP);
+        uint8_t *const at = base + p->w + n / format->lanes * set + (size_t)(n % format->lanes) * ENG_X86_STEP;
+        pack_steps(format, p, &t, conv->window.stride_h, at);
     }
     p->rounding = eng_x86_end_lanes(&packer, count);
 }

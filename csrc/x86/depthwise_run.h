@@ -6,8 +6,8 @@
 #include "depthwise.h"
 #include "twin.h"
 
-#define STRIP      ENG_X86_STRIP
-#define MOST_GROUP (STRIP * ENG_STRIPS)
+#define MOST_SUMS  10
+#define MOST_KNOWN 12 /* vectors of weights */
 
 /* One pass over the mixed rows. */
 typedef struct {
@@ -19,100 +19,168 @@ typedef struct {
     int8_t *y; /* of the first of the pass's output rows */
 } pass;
 
-/* Strip `strip` and, period after period, points - 1 more, of `together` output rows. */
-ENG_INLINE void sum_strips(const pass *s, uint32_t strip, uint32_t points, uint32_t together, eng_vec *acc)
+/* What is constant where loops are for one size of kernel; its weights are in `known` then, for registers to hold. */
+typedef struct {
+    bool fixed;
+    uint32_t groups, columns, together;
+} kernel;
+
+/* All vectors of a pass that have one place in the period. */
+typedef struct {
+    const eng_x86_depthwise *p;
+    const uint32_t *column;
+    const uint8_t *w;
+    const int32_t *lane;
+    size_t point, step, row; /* bytes of the mixed rows between vectors; codes between them and between output rows */
+} strip;
+
+/* acc[point][row] of `points` vectors that begin with the one at `at`. */
+ENG_INLINE void sum_vectors(const strip *s, kernel k, const eng_vec *known, const uint8_t *at, uint32_t points, eng_vec *acc)
 {
     const eng_x86_depthwise *const p = s->p;
-    const uint32_t first = strip % p->period;
-    const size_t set = (size_t)p->groups * p->columns * p->together * STRIP * VECTOR;
-    const size_t point = (size_t)p->period * STRIP * VECTOR;
-    const uint8_t *w = s->w + first * set, *rows = s->mixed + (size_t)strip * STRIP * VECTOR;
-    const int32_t *const lane = s->lane + (size_t)first * STRIP * ENG_X86_LANE * ENG_LANES;
+    const uint32_t groups = k.fixed ? k.groups : p->groups, columns = k.fixed ? k.columns : p->columns;
 #pragma GCC unroll 16
-    for (uint32_t i = 0; i < points * together * STRIP; ++i) {
-        acc[i] = vec_load(lane + (size_t)(i % STRIP) * ENG_X86_LANE * ENG_LANES);
+    for (uint32_t i = 0; i < points * k.together; ++i) {
+        acc[i] = vec_load(s->lane);
     }
-    for (uint32_t g = 0; g < p->groups; ++g) {
-        for (uint32_t j = 0; j < p->columns; ++j) {
-            const uint8_t *const at = rows + s->column[j];
-#pragma GCC unroll 4
-            for (uint32_t v = 0; v < STRIP; ++v) {
-#pragma GCC unroll 4
-                for (uint32_t i = 0; i < points; ++i) {
-                    const eng_vec x = vec_load_any(at + i * point + v * VECTOR);
 #pragma GCC unroll 2
-                    for (uint32_t r = 0; r < together; ++r) {
-                        const uint32_t a = (i * together + r) * STRIP + v;
-                        acc[a] = vec_dot(acc[a], x, vec_load(w + (r * STRIP + v) * VECTOR));
-                    }
+    for (uint32_t g = 0; g < groups; ++g) {
+#pragma GCC unroll 3
+        for (uint32_t j = 0; j < columns; ++j) {
+            const uint8_t *const x = at + g * p->group + s->column[j];
+            const uint32_t set = g * columns + j;
+#pragma GCC unroll 5
+            for (uint32_t i = 0; i < points; ++i) {
+                const eng_vec codes = vec_load_any(x + i * s->point);
+#pragma GCC unroll 2
+                for (uint32_t r = 0; r < k.together; ++r) {
+                    const eng_vec w = k.fixed ? known[set * k.together + r] : vec_load(s->w + (set * p->together + r) * VECTOR);
+                    acc[i * k.together + r] = vec_dot(acc[i * k.together + r], codes, w);
                 }
             }
-            w += p->together * STRIP * VECTOR;
         }
-        rows += p->group;
     }
 }
 
-ENG_INLINE void store_strips(const pass *s, uint32_t strip, uint32_t points, uint32_t together, const eng_vec *acc,
-                             eng_x86_rounding loops)
+/* Codes of `points` vectors that begin with the one at y. */
+ENG_INLINE void store_vectors(const strip *s, kernel k, uint32_t points, const eng_limits *limits, eng_vec *acc,
+                              eng_x86_rounding loops, int8_t *y)
+{
+    const eng_quick constants = quick_constants(s->lane, loops);
+#pragma GCC unroll 16
+    for (uint32_t i = 0; i < points * k.together; ++i) {
+        acc[i] = rounded(acc[i], &constants, s->lane, loops, s->p->rounding, &s->p->y);
+    }
+#pragma GCC unroll 2
+    for (uint32_t r = 0; r < k.together; ++r) {
+        int8_t *row = y + r * s->row;
+        uint32_t i = 0;
+        if (points >= 3) {
+            const uint32_t last = points > 3 ? 3 : 2;
+            const eng_vec four[4] = {acc[r], acc[k.together + r], acc[2 * k.together + r], acc[last * k.together + r]};
+            i = last + 1;
+            vec_store_apart(four, i, limits, s->step, row);
+        }
+        for (; i < points; ++i) {
+            vec_store(acc[i * k.together + r], limits, row + i * s->step);
+        }
+    }
+}
+
+/* Where a place's next vector begins in mixed rows and output row, and the codes from there on. */
+typedef struct {
+    const uint8_t *at;
+    int8_t *y;
+    size_t left;
+} cursor;
+
+ENG_INLINE void run_vectors(const strip *v, kernel k, const eng_vec *known, uint32_t points, const eng_limits *limits,
+                            eng_x86_rounding loops, cursor *next)
+{
+    eng_vec acc[MOST_SUMS];
+    const size_t codes = points * v->step;
+    sum_vectors(v, k, known, next->at, points, acc);
+    store_vectors(v, k, points, limits, acc, loops, next->y);
+    next->at += points * v->point;
+    next->y += codes;
+    next->left -= next->left < codes ? next->left : codes;
+}
+
+/* The vectors with place `place` in the period. Three to five share a pass so that few are left alone. */
+ENG_INLINE void run_place(const pass *s, kernel k, uint32_t place, eng_x86_rounding loops)
 {
     const eng_x86_depthwise *const p = s->p;
-    const int32_t *const lane = s->lane + (size_t)(strip % p->period) * STRIP * ENG_X86_LANE * ENG_LANES;
-    eng_vec codes[MOST_GROUP];
-#pragma GCC unroll 4
-    for (uint32_t v = 0; v < STRIP; ++v) {
-#pragma GCC unroll 4
-        for (uint32_t i = 0; i < points * together; ++i) {
-            const int32_t *const at = lane + (size_t)v * ENG_X86_LANE * ENG_LANES;
-            codes[i * STRIP + v] = rounded(acc[i * STRIP + v], at, loops, p->rounding, &p->y);
+    const uint32_t sets = k.fixed ? k.groups * k.columns : p->groups * p->columns;
+    const size_t codes = (size_t)place * ENG_LANES, row = p->row_codes;
+    const strip v = {.p = p,
+                     .column = s->column,
+                     .w = s->w + (size_t)place * sets * p->together * VECTOR,
+                     .lane = s->lane + codes * ENG_X86_LANE,
+                     .point = p->point,
+                     .step = (size_t)p->period * ENG_LANES,
+                     .row = row};
+    const eng_limits limits = vec_limits(&p->clamp, ENG_LANES);
+    cursor next = {s->mixed + place * VECTOR, s->y + codes, codes < row ? row - codes : 0};
+    size_t whole = next.left < ENG_LANES ? 0 : (next.left - ENG_LANES) / v.step + 1;
+    eng_vec known[MOST_KNOWN];
+    if (k.fixed) {
+#pragma GCC unroll 12
+        for (uint32_t i = 0; i < sets * k.together; ++i) {
+            known[i] = vec_load(v.w + (i / k.together * p->together + i % k.together) * VECTOR);
         }
     }
-#pragma GCC unroll 4
-    for (uint32_t i = 0; i < points; ++i) {
-        const uint32_t first = (strip + i * p->period) * STRIP * ENG_LANES, left = p->row_codes - first;
-        const uint32_t count = left < STRIP * ENG_LANES ? left : STRIP * ENG_LANES;
-#pragma GCC unroll 2
-        for (uint32_t r = 0; r < together; ++r) {
-            vec_store_four(codes + (i * together + r) * STRIP, &p->clamp, count, s->y + (size_t)r * p->row_codes + first);
-        }
+    for (; whole == 4 || whole > 6; whole -= 4) {
+        run_vectors(&v, k, known, 4, &limits, loops, &next);
+    }
+    if (whole == 5) {
+        run_vectors(&v, k, known, 5, &limits, loops, &next);
+    }
+    for (; whole == 3 || whole == 6; whole -= 3) {
+        run_vectors(&v, k, known, 3, &limits, loops, &next);
+    }
+    while (next.left > 0) { /* a row's last vector may have fewer codes */
+        const eng_limits some = vec_limits(&p->clamp, next.left < ENG_LANES ? (uint32_t)next.left : ENG_LANES);
+        run_vectors(&v, k, known, 1, &some, loops, &next);
     }
 }
 
-ENG_INLINE void all_strips(const pass *s, uint32_t points, uint32_t together, eng_x86_rounding loops)
+ENG_INLINE void run_places(const pass *s, kernel k, eng_x86_rounding loops)
 {
-    const uint32_t period = s->p->period, strips = s->p->strips;
-    eng_vec acc[MOST_GROUP];
-    for (uint32_t first = 0; first < period; ++first) {
-        uint32_t strip = first;
-        for (; strip + (points - 1) * period < strips; strip += points * period) {
-            sum_strips(s, strip, points, together, acc);
-            store_strips(s, strip, points, together, acc, loops);
-        }
-        for (; strip < strips; strip += period) {
-            sum_strips(s, strip, 1, together, acc);
-            store_strips(s, strip, 1, together, acc, loops);
-        }
+    for (uint32_t place = 0; place < s->p->period; ++place) {
+        run_place(s, k, place, loops);
+    }
+}
+
+/* Kernels of 3 x 3 have loops of their own. */
+ENG_INLINE void any_kernel(const pass *s, uint32_t together, eng_x86_rounding loops)
+{
+    enum { STEP = sizeof(int32_t) / sizeof(code_t), GROUPS = (3 + STEP - 1) / STEP };
+    const kernel three_by_three = {true, GROUPS, 3, together}, any = {false, 0, 0, together};
+    if (s->p->groups == GROUPS && s->p->columns == 3) {
+        run_places(s, three_by_three, loops);
+    } else {
+        run_places(s, any, loops);
     }
 }
 
 ENG_INLINE void any_rows(const pass *s, uint32_t together, eng_x86_rounding loops)
 {
     if (together == 2) {
-        all_strips(s, ENG_STRIPS / 2, 2, loops);
+        any_kernel(s, 2, loops);
     } else {
-        all_strips(s, ENG_STRIPS, 1, loops);
+        any_kernel(s, 1, loops);
     }
 }
 
-static void run_pass(const pass *s, uint32_t together)
+static __attribute__((noinline)) void run_pass(const pass *s, uint32_t together)
 {
     switch (s->p->rounding) {
-#define CASE(form)                                                                                                             \
-    case form:                                                                                                                 \
-        any_rows(s, together, form);                                                                                           \
+    case ENG_X86_BRIEF:
+        any_rows(s, together, ENG_X86_BRIEF);
         break;
-        ENG_ROUNDINGS(CASE)
-#undef CASE
+    case ENG_X86_BRIEF_SIGNED:
+        any_rows(s, together, ENG_X86_BRIEF_SIGNED);
+        break;
     default:
         any_rows(s, together, ENG_X86_DOUBLE);
         break;
@@ -216,6 +284,7 @@ static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena
     void *const rows = scratch, *const y = arena + l->y;
     uint8_t *const mixed = scratch + p->mixed;
     const row_source source = rows_of(p, x, rows);
+    const uint32_t mode = rounding_mode(p->rounding);
     for (uint32_t r = 0; r < p->rows; r += p->together) {
         const uint32_t together = p->rows - r < p->together ? 1 : p->together;
         const uint32_t taken = p->taken - (p->together - together) * p->row_step;
@@ -223,6 +292,7 @@ static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena
         mix_groups(&source, r * p->row_step, taken, mixed);
         run_pass(&s, together);
     }
+    restore_mode(p->rounding, mode);
 }
 
 #endif

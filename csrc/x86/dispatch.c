@@ -32,7 +32,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 static uint64_t saved_registers(void)
 {
     uint32_t eax, ebx, ecx, edx;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_OSXSAVE) == 0 || (ecx & bit_AVX) == 0) {
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_OSXSAVE) == 0 || (ecx & bit_AVX) == 0 || (ecx & bit_FMA) == 0) {
         return 0;
     }
     __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
@@ -71,8 +71,8 @@ typedef struct {
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 0, NULL}, eng_avx2_products,    eng_avx2_depthwise,
-                               eng_avx2_dense,  eng_avx2_elementwise, &eng_avx2_edges};
+    static const twins avx2 = {{8, 2, 128, eng_avx2_quick}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_dense,
+                               eng_avx2_elementwise,        &eng_avx2_edges};
     static const twins avx512vnni = {{16, 1, 128, eng_avx512vnni_quick}, eng_avx512vnni_products,
                                      eng_avx512vnni_depthwise,           eng_avx512vnni_dense,
                                      eng_avx512vnni_elementwise,         &eng_avx512vnni_edges};

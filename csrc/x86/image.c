@@ -28,6 +28,7 @@ bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params
     }
     memset(image, 0, sizeof *image);
     image->x_row = (size_t)v->in_w * conv->in_c;
+    image->x_codes = (size_t)v->in_h * image->x_row;
     image->row = (size_t)columns * conv->in_c;
     image->left = (size_t)v->pad_left * conv->in_c;
     image->x_rows = v->in_h;
@@ -42,7 +43,7 @@ size_t eng_x86_aligned(size_t size)
     return (size + ENG_PREPARE_ALIGNMENT - 1) / ENG_PREPARE_ALIGNMENT * ENG_PREPARE_ALIGNMENT;
 }
 
-size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *image)
+size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *image, uint32_t rows)
 {
-    return eng_x86_aligned(image->rows * image->row * format->code_bytes + ENG_PREPARE_ALIGNMENT);
+    return eng_x86_aligned(rows * image->row * format->code_bytes + ENG_PREPARE_ALIGNMENT);
 }

@@ -10,6 +10,7 @@
 /* Distances and sizes in codes. */
 typedef struct {
     size_t x_row, row, left;
+    size_t x_codes; /* of all rows */
     uint32_t x_rows, rows, top;
     int16_t padding; /* code there, offset included */
 } eng_x86_image;
@@ -17,8 +18,9 @@ typedef struct {
 /* False if the copy is too large to be worth it: beyond 64 Mi codes, say because of wide dilated padding. */
 bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params *conv, eng_x86_image *image);
 
-/* Bytes of the copy, a multiple of ENG_PREPARE_ALIGNMENT, with at least as many behind it that may be read and overwritten. */
-size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *image);
+/* Bytes of a copy of `rows` of its rows, a multiple of ENG_PREPARE_ALIGNMENT, with at least as many behind it that may be read
+ * and overwritten. */
+size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *image, uint32_t rows);
 
 /* size, made a multiple of ENG_PREPARE_ALIGNMENT. */
 size_t eng_x86_aligned(size_t size);

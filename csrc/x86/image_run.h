@@ -6,24 +6,25 @@
 #include "image.h"
 #include "twin.h"
 
-static void make_image(const eng_x86_image *p, const int8_t *x, code_t *image)
+/* `count` rows of the copy from row `first` on. */
+static void copy_rows(const eng_x86_image *p, const int8_t *x, uint32_t first, uint32_t count, code_t *image)
 {
     if (p->row == p->x_row && p->rows == p->x_rows) {
-        copy_codes(x, p->x_row * p->x_rows, image);
+        const size_t begin = first * p->row, left = p->x_codes - begin, codes = count * p->row;
+        copy_codes(x + begin, codes < left ? codes : left, image);
         return;
     }
-    const size_t top = p->top * p->row, right = p->row - p->left - p->x_row;
-    const size_t bottom = (p->rows - p->top - p->x_rows) * p->row;
-    fill_codes(image, top, p->padding);
-    image += top;
-    for (uint32_t r = 0; r < p->x_rows; ++r) {
-        fill_codes(image, p->left, p->padding);
-        copy_codes(x, p->x_row, image + p->left);
-        fill_codes(image + p->left + p->x_row, right, p->padding);
+    const size_t right = p->row - p->left - p->x_row;
+    for (uint32_t r = first; r < first + count; ++r) {
+        if (r < p->top || r - p->top >= p->x_rows) {
+            fill_codes(image, p->row, p->padding);
+        } else {
+            fill_codes(image, p->left, p->padding);
+            copy_codes(x + (r - p->top) * p->x_row, p->x_row, image + p->left);
+            fill_codes(image + p->left + p->x_row, right, p->padding);
+        }
         image += p->row;
-        x += p->x_row;
     }
-    fill_codes(image, bottom, p->padding);
 }
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lanes.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MOST_LANES 16
-#define TRIES      4
+#define CODES      255 /* that a sum can rise to */
 
 enum { BIAS, SCALE, FINE, OFFSET, SHIFT, BELOW };
 
@@ -27,6 +28,23 @@ static double power(int exponent)
     return exponent < 0 ? 1.0 / (double)(UINT64_C(1) << -exponent) : (double)(UINT64_C(1) << exponent);
 }
 
+/* Whether codes may be below the zero point. */
+static bool is_signed(const eng_output_s8 *y)
+{
+    return y->lo < y->zero;
+}
+
+/* From a positive float to the next larger one; 0 for 0. */
+static double ulp(float v)
+{
+    uint32_t bits;
+    float next;
+    memcpy(&bits, &v, sizeof bits);
+    bits += bits > 0;
+    memcpy(&next, &bits, sizeof next);
+    return (double)(next - v);
+}
+
 static bool is_tame(const output *o)
 {
     return o->bound << o->rescale->left < UINT64_C(1) << 30;
@@ -36,26 +54,6 @@ static void set_float(int32_t *at, double v)
 {
     const float f = (float)v;
     memcpy(at, &f, sizeof f);
-}
-
-/* Constants of the quick form in column 0 of lane[vector][lanes]; offsets are raised by `raise` sums. */
-static void quick_constants(const eng_x86_format *format, const output *o, double raise, int32_t *lane)
-{
-    const eng_rescale *r = o->rescale;
-    const double unit = power(r->left - r->right - 31), ratio = r->mult * unit, start = o->y->zero + 0.5;
-    const double shift = ratio * power(23) > 129 ? start / ratio : 0;
-    const int32_t whole = (int32_t)(shift < 0 ? shift - 0.5 : shift + 0.5);
-    /* Double rounding raises positive codes' limits by half of the first rounding's unit, and lowers negative ones'; single
-     * rounding takes ties of negative sums down. */
-    const double nudge = o->single || r->right == 0 ? 0 : power(-r->right - 1);
-    const double below = o->single ? ratio * power(-18) : 2 * nudge;
-    const double offset = start + nudge - whole * ratio + raise * ratio;
-    lane[BIAS] = (int32_t)((uint32_t)o->bias + (uint32_t)whole);
-    set_float(lane + SCALE * format->lanes, (double)(r->mult & ~INT32_C(127)) * unit);
-    set_float(lane + FINE * format->lanes, (double)(r->mult & INT32_C(127)) * unit);
-    set_float(lane + OFFSET * format->lanes, offset);
-    lane[SHIFT * format->lanes] = whole;
-    set_float(lane + BELOW * format->lanes, offset - below);
 }
 
 /* The smallest sum in [-bound, bound] whose exact code is at least `code`; bound + 1 if there is none. Bisection, from a narrow
@@ -84,15 +82,78 @@ static int32_t threshold(const output *o, int32_t code)
     return above;
 }
 
+/* The smallest sums of the codes lo + 1 ... hi of an output. */
+typedef struct {
+    int32_t first[CODES];
+    uint32_t count;
+    int32_t code; /* of first[0] */
+} rises;
+
+static rises rises_of(const output *o)
+{
+    rises r = {.count = (uint32_t)(o->y->hi - o->y->lo), .code = o->y->lo + 1};
+    for (uint32_t i = 0; i < r.count; ++i) {
+        r.first[i] = threshold(o, r.code + (int32_t)i);
+    }
+    return r;
+}
+
+/* What offsets a scale leaves: [least, most). */
+typedef struct {
+    double least, most;
+} range;
+
+/* Offsets with which floor(scale * (sum + shift) + offset), clamped, is right at the ends of the sums below zero, or of the
+ * others, and reaches each code that lies between at its first sum and not one before. */
+static range offsets_for(const output *o, const rises *r, double scale, int32_t shift, bool below)
+{
+    const int32_t bound = (int32_t)o->bound, from = below ? -bound : 0, to = below ? -1 : bound;
+    const int32_t start = exact_code(o, from), end = exact_code(o, to);
+    range found = {-HUGE_VAL, HUGE_VAL};
+    if (start > o->y->lo) {
+        found.least = start - scale * ((double)from + shift);
+    }
+    if (end < o->y->hi) {
+        found.most = end + 1 - scale * ((double)to + shift);
+    }
+    for (int32_t code = start + 1; code <= end; ++code) {
+        const double at = code - scale * ((double)r->first[code - r->code] + shift);
+        found.least = at > found.least ? at : found.least;
+        found.most = at + scale < found.most ? at + scale : found.most;
+    }
+    return found;
+}
+
+static double middle(range r, double otherwise)
+{
+    const bool open_below = r.least == -HUGE_VAL, open_above = r.most == HUGE_VAL;
+    return open_below && open_above ? otherwise : open_below ? r.most - 1 : open_above ? r.least : (r.least + r.most) / 2;
+}
+
+/* Constants of the quick form in column 0 of lane[vector][lanes]; false if no offset fits. Where no code is below the zero
+ * point, sums below zero may have the others' offset. */
+static bool quick_constants(const eng_x86_format *format, const output *o, const rises *r, double scale, double fine,
+                            int32_t shift, int32_t *lane)
+{
+    const range above = offsets_for(o, r, scale + fine, shift, false), below = offsets_for(o, r, scale + fine, shift, true);
+    const double offset = middle(above, middle(below, 0));
+    lane[BIAS] = (int32_t)((uint32_t)o->bias + (uint32_t)shift);
+    set_float(lane + SCALE * format->lanes, scale);
+    set_float(lane + FINE * format->lanes, fine);
+    set_float(lane + OFFSET * format->lanes, offset);
+    lane[SHIFT * format->lanes] = shift;
+    set_float(lane + BELOW * format->lanes, is_signed(o->y) ? middle(below, offset) : offset);
+    return above.least < above.most && below.least < below.most;
+}
+
 /* Whether the quick form gives the exact codes of `format->lanes` sums. lane: the output's constants in every lane. */
-static bool agrees(const eng_x86_format *format, const output *o, eng_x86_rounding form, const int32_t *lane,
-                   const int32_t *sums)
+static bool agrees(const eng_x86_format *format, const output *o, const int32_t *lane, const int32_t *sums)
 {
     int32_t shifted[MOST_LANES], codes[MOST_LANES];
     for (uint32_t i = 0; i < format->lanes; ++i) {
         shifted[i] = sums[i] + lane[SHIFT * format->lanes];
     }
-    format->quick(form, lane, shifted, codes);
+    format->quick(lane, shifted, codes);
     for (uint32_t i = 0; i < format->lanes; ++i) {
         const int32_t code = codes[i] < o->y->lo ? o->y->lo : codes[i] > o->y->hi ? o->y->hi : codes[i];
         if (code != exact_code(o, sums[i])) {
@@ -102,15 +163,17 @@ static bool agrees(const eng_x86_format *format, const output *o, eng_x86_roundi
     return true;
 }
 
-/* Sums on both sides of every rise of the exact code, and the ends; returns how many, a multiple of the lanes. */
-static uint32_t sums_to_try(const eng_x86_format *format, const output *o, int32_t *sums)
+/* Sums on both sides of every rise of the exact code and of zero, and the ends; returns how many, a multiple of the lanes. */
+static uint32_t sums_to_try(const eng_x86_format *format, const output *o, const rises *r, int32_t *sums)
 {
     const int32_t bound = (int32_t)o->bound;
     uint32_t count = 0;
     sums[count++] = -bound;
     sums[count++] = bound;
-    for (int32_t code = o->y->lo + 1; code <= o->y->hi; ++code) {
-        const int32_t first = threshold(o, code);
+    sums[count++] = 0;
+    sums[count++] = bound > 0 ? -1 : 0;
+    for (uint32_t i = 0; i < r->count; ++i) {
+        const int32_t first = r->first[i];
         sums[count++] = first > bound ? bound : first;
         sums[count++] = first > -bound ? first - 1 : first;
     }
@@ -120,25 +183,38 @@ static uint32_t sums_to_try(const eng_x86_format *format, const output *o, int32
     return count;
 }
 
-/* Writes constants of the quick form that are proven right for all sums within the bound; false if none are found. */
-static bool write_quick(const eng_x86_format *format, const output *o, bool is_signed, int32_t *quick)
+/* Tries constants, column 0 of lane[vector][lanes], on all sums. */
+static bool is_right(const eng_x86_format *format, const output *o, const rises *r, int32_t *lane)
 {
-    /* Exact ties want offsets a little above the true one. */
-    static const double raises[TRIES] = {0, 1.0 / (1 << 22), 1.0 / (1 << 20), -1.0 / (1 << 22)};
-    const eng_x86_rounding form = is_signed ? ENG_X86_SIGNED : ENG_X86_QUICK;
-    int32_t sums[2 * 256 + MOST_LANES];
-    const uint32_t count = sums_to_try(format, o, sums);
-    for (uint32_t try = 0; try < TRIES; ++try) {
+    int32_t sums[2 * CODES + 4 + MOST_LANES];
+    const uint32_t count = sums_to_try(format, o, r, sums);
+    for (uint32_t i = 0; i < ENG_X86_LANE * UINT32_C(1) * format->lanes; ++i) {
+        lane[i] = lane[i - i % format->lanes];
+    }
+    for (uint32_t i = 0; i < count; i += format->lanes) {
+        if (!agrees(format, o, lane, sums + i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Writes constants of the quick form that are proven right for all sums within the bound, with fine = 0 if there are such;
+ * false if none are found. */
+static bool write_quick(const eng_x86_format *format, const output *o, int32_t *quick)
+{
+    const double unit = power(o->rescale->left - o->rescale->right - 31), ratio = o->rescale->mult * unit;
+    const double start = o->y->zero + 0.5, coarse = (double)(o->rescale->mult & ~INT32_C(127)) * unit;
+    const double shift = ratio * power(23) > 129 ? start / ratio : 0;
+    const int32_t whole = (int32_t)(shift < 0 ? shift - 0.5 : shift + 0.5);
+    const double nearest = (double)(float)ratio, next = ulp((float)ratio);
+    const struct {
+        double scale, fine;
+    } tries[] = {{nearest, 0}, {nearest - next, 0}, {nearest + next, 0}, {coarse, ratio - coarse}};
+    const rises r = rises_of(o);
+    for (uint32_t try = 0; try < sizeof tries / sizeof *tries; ++try) {
         int32_t lane[ENG_X86_LANE * MOST_LANES] __attribute__((aligned(64)));
-        quick_constants(format, o, raises[try], lane);
-        for (uint32_t i = 0; i < ENG_X86_LANE * UINT32_C(1) * format->lanes; ++i) {
-            lane[i] = lane[i - i % format->lanes];
-        }
-        bool right = true;
-        for (uint32_t i = 0; right && i < count; i += format->lanes) {
-            right = agrees(format, o, form, lane, sums + i);
-        }
-        if (right) {
+        if (quick_constants(format, o, &r, tries[try].scale, tries[try].fine, whole, lane) && is_right(format, o, &r, lane)) {
             for (uint32_t i = 0; i < ENG_X86_LANE; ++i) {
                 quick[i * format->lanes] = lane[i * format->lanes];
             }
@@ -169,6 +245,7 @@ eng_x86_lane_packer eng_x86_begin_lanes(const eng_x86_format *format, const eng_
                                         .single = single,
                                         .tame = true,
                                         .quick = format->quick != NULL,
+                                        .brief = true,
                                         .blocks = blocks,
                                         .lanes = lanes,
                                         .quick_lanes = lanes + (size_t)blocks * ENG_X86_LANE * format->lanes};
@@ -179,11 +256,6 @@ eng_x86_lane_packer eng_x86_begin_lanes(const eng_x86_format *format, const eng_
 static size_t place(const eng_x86_format *format, uint32_t n)
 {
     return (size_t)(n / format->lanes) * ENG_X86_LANE * format->lanes + n % format->lanes;
-}
-
-static bool is_signed(const eng_output_s8 *y)
-{
-    return y->lo < y->zero;
 }
 
 void eng_x86_add_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t channel, const eng_x86_taps *taps, int32_t bias)
@@ -209,8 +281,9 @@ void eng_x86_add_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t channel,
     exact[3 * format->lanes] = r->right;
     exact[4 * format->lanes] = r->right == 0 ? 0 : INT32_C(1) << (r->right - 1);
     packer->tame = packer->tame && is_tame(&o);
-    packer->quick =
-        packer->quick && packer->tame && write_quick(format, &o, is_signed(&conv->y), packer->quick_lanes + place(format, n));
+    int32_t *const quick = packer->quick_lanes + place(format, n);
+    packer->quick = packer->quick && packer->tame && write_quick(format, &o, quick);
+    packer->brief = packer->brief && packer->quick && quick[FINE * format->lanes] == 0;
 }
 
 void eng_x86_repeat_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t same)
@@ -228,7 +301,7 @@ eng_x86_rounding eng_x86_end_lanes(eng_x86_lane_packer *packer, uint32_t used)
     const eng_x86_format *format = packer->format;
     if (packer->quick) {
         memcpy(packer->lanes, packer->quick_lanes, eng_x86_lanes_size(format, packer->blocks));
-        return is_signed(&packer->conv->y) ? ENG_X86_SIGNED : ENG_X86_QUICK;
+        return !packer->brief ? ENG_X86_QUICK : is_signed(&packer->conv->y) ? ENG_X86_BRIEF_SIGNED : ENG_X86_BRIEF;
     }
     for (uint32_t n = 0; n < packer->blocks * format->lanes; ++n) {
         int32_t *const left = packer->lanes + place(format, n) + 2 * (size_t)format->lanes;

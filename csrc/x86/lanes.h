@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Constants of one output each, in vectors of `lanes` outputs: the bias of its sums and how they become codes.
  *
- * Exact forms follow eng/quant.h step by step in 64-bit products. The quick form has the same results in float: with
+ * Exact forms follow eng/quant.h step by step in 64-bit products. The quick forms have the same results in float: with
  *   v = sum + shift, t = fine * v + offset, code = floor(scale * v + t)
  * every operation rounds down. floor(round_down(z)) = floor(z) for any real z, so that what is inexact is t alone, and that is
  * small: shift takes the zero point and the half up to less than one sum's worth. scale + fine is the rescale ratio exactly.
- * Since both forms are monotone in the sum, they agree everywhere if they agree on both sides of each of the at most 255 sums
- * at which the exact code rises, and at the smallest and largest sum that the weights allow. That is tried for every output
+ * In the brief forms scale is the ratio to 24 bits, fine is 0 and nothing is inexact but scale.
+ * Since exact and quick forms are monotone in the sum, below zero and from zero on, they agree everywhere if they agree on both
+ * sides of zero and of each of the at most 255 sums at which the exact code rises, and at the smallest and largest sum that the
+ * weights allow. These sums leave a range of offsets, of which the middle is taken, and all of them are tried for every output
  * when a layer is packed; a layer with one output for which no offset passes keeps the exact form. */
 #ifndef ENG_X86_LANES_H
 #define ENG_X86_LANES_H
@@ -19,15 +21,16 @@
 
 /* From sums to codes, before they are clamped. Vectors after the bias in parentheses. */
 typedef enum {
-    ENG_X86_SINGLE, /* (mult, shift)                single rounding: dense */
-    ENG_X86_DOUBLE, /* (mult, left, right)          double rounding */
-    ENG_X86_TAME,   /* (mult, left + 1, right, half of 2^right or 0)  the same where |sum| * 2^left < 2^30 */
-    ENG_X86_QUICK,  /* (scale, fine, offset)        float; right for codes above the clamp's lower end */
-    ENG_X86_SIGNED  /* (scale, fine, offset, shift, below)  float; `below` is the offset of sums below zero */
+    ENG_X86_SINGLE,       /* (mult, shift)                single rounding: dense */
+    ENG_X86_DOUBLE,       /* (mult, left, right)          double rounding */
+    ENG_X86_TAME,         /* (mult, left + 1, right, half of 2^right or 0)  the same where |sum| * 2^left < 2^30 */
+    ENG_X86_QUICK,        /* (scale, fine, offset, shift, below)  float; `below` is the offset of sums below zero */
+    ENG_X86_BRIEF_SIGNED, /* as QUICK, with fine = 0 */
+    ENG_X86_BRIEF         /* and with one offset: right for codes above the clamp's lower end */
 } eng_x86_rounding;
 
-/* codes[i] = the form's code of acc[i], i < lanes; acc includes the shift of quick forms. */
-typedef void (*eng_x86_quick)(eng_x86_rounding rounding, const int32_t *lane, const int32_t *acc, int32_t *codes);
+/* codes[i] = the code of acc[i] by the form ENG_X86_QUICK, i < lanes; acc includes the shift. */
+typedef void (*eng_x86_quick)(const int32_t *lane, const int32_t *acc, int32_t *codes);
 
 /* What an instruction set wants. */
 typedef struct {
@@ -39,7 +42,7 @@ typedef struct {
 
 /* Limits of the fused activation, in every byte of the widest vector. */
 typedef struct {
-    int8_t lo[64], hi[64];
+    int8_t lo[64] __attribute__((aligned(64))), hi[64] __attribute__((aligned(64)));
 } eng_x86_clamp;
 
 eng_x86_clamp eng_x86_clamp_of(const eng_output_s8 *y);
@@ -54,9 +57,9 @@ typedef struct {
 typedef struct {
     const eng_x86_format *format;
     const eng_conv2d_s8_params *conv;
-    bool single;      /* rounding of the exact form */
-    bool tame, quick; /* so far */
-    uint32_t blocks;  /* of lanes */
+    bool single;             /* rounding of the exact form */
+    bool tame, quick, brief; /* so far */
+    uint32_t blocks;         /* of lanes */
     int32_t *lanes, *quick_lanes;
 } eng_x86_lane_packer;
 
@@ -78,6 +81,7 @@ void eng_x86_repeat_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t same)
 eng_x86_rounding eng_x86_end_lanes(eng_x86_lane_packer *packer, uint32_t used);
 
 /* The twins. */
-void eng_avx512vnni_quick(eng_x86_rounding rounding, const int32_t *lane, const int32_t *acc, int32_t *codes);
+void eng_avx2_quick(const int32_t *lane, const int32_t *acc, int32_t *codes);
+void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *codes);
 
 #endif

@@ -4,7 +4,16 @@
  * Weights lie in vectors of `lanes` outputs times four bytes of codes (a step); up to ENG_X86_BLOCKS such blocks of outputs
  * share a pass over the copy of x and lie next to each other, step by step:
  *   w [chunk][segment][step of the segment][block of the chunk][lane][codes of a step]
- * A segment is a run of neighbouring codes; its last step is filled with zero weights. */
+ * A segment is a run of neighbouring codes, a kernel row, whose last step is filled with zero weights; or all kernel rows where
+ * each is but one step.
+ *
+ * A point is what is computed of a position: its outputs, and those of the positions to its right as far as they share most
+ * of its steps, as further outputs whose weights begin later in the row. So 3 x 3 x 3 codes are 9 steps for one output of a
+ * convolution and for two neighbours. A dense layer with so few outputs that half a vector would lie idle instead gives each
+ * output two lanes, for steps of eight bytes (`halves`); their sums are added in the end.
+ *
+ * With a fused maximum, points are pooled outputs, and the maximum is taken over taps: positions row by row and column by
+ * column, clipped ones repeated, where `pairs` of columns may be one point. */
 #ifndef ENG_X86_PRODUCTS_H
 #define ENG_X86_PRODUCTS_H
 
@@ -19,17 +28,30 @@ typedef struct {
     eng_x86_rounding rounding;
     eng_output_s8 y;
     eng_x86_clamp clamp;
-    uint32_t segments, run; /* run: steps of a segment */
-    uint32_t outputs;       /* positions that are written, out codes each */
-    uint32_t taps;          /* of a fused maximum: 1, 2, 4, or a multiple of 8; clipped ones are repeated */
-    uint32_t out, blocks;
+    bool halves, pairs;
+    bool single;                    /* one point, its steps neighbours */
+    bool plain;                     /* no maximum is fused */
+    bool straight;                  /* plain, and points have all their neighbours */
+    uint32_t segments, run;         /* run: steps of a segment */
+    size_t step;                    /* bytes between them */
+    uint32_t out, blocks;           /* outputs of a point; a pair's count once */
+    uint32_t rows, columns;         /* of points */
+    uint32_t last_columns;          /* of the last row */
+    uint32_t band;                  /* rows of points that one copy of rows of x is for */
+    uint32_t tap_rows, tap_columns; /* positions of a point */
+    uint32_t even, uneven;          /* columns from `even` on and before `uneven` are `point` bytes from one another */
+    size_t point;
+    size_t copy_row;    /* bytes of a row of the copy */
+    uint32_t reach;     /* rows of the copy from a position's first to its last */
+    size_t y_row, last; /* codes of a row of outputs, and of its last point */
     /* Byte offsets from the start of this struct. */
-    size_t segment;  /* uint32_t [segments]       bytes from a position's base */
-    size_t position; /* uint32_t [outputs][taps]  bytes from the start of the copy */
-    size_t lane;     /* int32_t [blocks][ENG_X86_LANE][lanes] */
+    size_t segment; /* uint32_t [segments]             bytes from a point's place in the copy */
+    size_t row;     /* uint32_t [rows][tap_rows]        row of the whole copy */
+    size_t column;  /* uint32_t [columns][tap_columns]  bytes from the start of a row of it; unused where plain */
+    size_t lane;    /* int32_t [blocks][ENG_X86_LANE][lanes] */
     size_t w;
     size_t size;    /* bytes of the packed form */
-    size_t copy;    /* bytes of the copy, with what a last step may read beyond */
+    size_t copy;    /* bytes of a band's copy, with what a last step may read beyond */
     size_t scratch; /* bytes of all copies */
 } eng_x86_products;
 

@@ -1,320 +1,363 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loops over a packed form of dense and convolution layers; vectors as twin.h says. Every function here is inlined into one
- * of few callers with constant sizes, so that accumulators stay in registers. */
+/* The loops over a packed form of dense and convolution layers; vectors as twin.h says. Most sums become codes while they are
+ * in registers. Others are left in memory, and become codes when some have gathered. */
 #ifndef ENG_X86_PRODUCTS_RUN_H
 #define ENG_X86_PRODUCTS_RUN_H
 
 #include "image_run.h"
-#include "products.h"
+#include "points_run.h"
+#include "sums_run.h"
 
-#define MOST_ACCS   24
-#define MOST_POINTS 8
+/* DO(n) for all sizes of groups. */
+#define ALL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12)
 
-/* Positions (or splits of one position's steps) times blocks. */
+/* DO(grouping) for the one that suits the chunk. */
+#define ANY_GROUPING(c, DO)                                                                                                    \
+    if ((c)->p->halves) {                                                                                                      \
+        DO(((grouping){1, true, 0, ENG_POINTS_1, 4}));                                                                         \
+    } else if ((c)->blocks == 1) {                                                                                             \
+        DO(((grouping){1, false, 0, ENG_POINTS_1, 4}));                                                                        \
+    } else if ((c)->blocks == 2) {                                                                                             \
+        DO(((grouping){2, false, 0, ENG_POINTS_2, 2}));                                                                        \
+    } else if ((c)->blocks == 3) {                                                                                             \
+        DO(((grouping){3, false, 0, ENG_POINTS_3, 1}));                                                                        \
+    } else {                                                                                                                   \
+        DO(((grouping){4, false, 0, ENG_POINTS_4, 1}));                                                                        \
+    }
+
+/* A copy of rows of x, of which `first` is the first, for rows of points from `from` to `to`; y: codes of row `from`. */
 typedef struct {
-    eng_vec v[MOST_ACCS];
-} accumulators;
+    const uint8_t *copy;
+    uint32_t first, from, to;
+    int8_t *y;
+} band;
 
-/* A chunk of outputs. */
+static const uint32_t *rows_of_taps(const eng_x86_products *p, uint32_t r)
+{
+    const void *const rows = (const uint8_t *)p + p->row;
+    return (const uint32_t *)rows + (size_t)r * p->tap_rows;
+}
+
+static uint32_t columns_of(const chunk *c, uint32_t r)
+{
+    return r + 1 < c->p->rows ? c->columns : c->last_columns;
+}
+
+ENG_INLINE void leave_group(const chunk *c, const uint8_t *at, uint32_t points, grouping g, bool more, eng_vec *to)
+{
+    eng_vec acc[MOST_ACCS];
+    sum_points(c, at, points, g, acc);
+    leave_sums(c, points, g.blocks, g.halves, more, acc, to);
+}
+
+/* Leaves the sums of all taps of `points` points from column q of row r on. */
+ENG_INLINE void leave_taps(const chunk *c, const band *b, uint32_t r, uint32_t q, uint32_t points, grouping g, eng_vec *to)
+{
+    const eng_x86_products *const p = c->p;
+    const void *const columns = (const uint8_t *)p + p->column;
+    const uint32_t *const row = rows_of_taps(p, r);
+    const uint32_t *const column = (const uint32_t *)columns + (size_t)q * p->tap_columns;
+    for (uint32_t i = 0; i < p->tap_rows; ++i) {
+        for (uint32_t j = 0; j < p->tap_columns; ++j) {
+            const uint8_t *const line = b->copy + (row[i] - b->first) * p->copy_row;
+            const uint8_t *const at = line + (p->plain ? q * c->point : column[j]);
+            switch (points) {
+#define CASE(n)                                                                                                                \
+    case n:                                                                                                                    \
+        if (n <= g.most && (n == 1 || n % g.unit == 0)) {                                                                      \
+            leave_group(c, at, n <= g.most ? n : 1, g, i + j > 0, to);                                                         \
+        }                                                                                                                      \
+        break;
+                ALL_SIZES(CASE)
+#undef CASE
+            default:
+                break;
+            }
+        }
+    }
+}
+
+/* Points of any kind: sums gather first. */
+ENG_INLINE void gathered(const chunk *c, const sums *empty, const band *b, grouping g)
+{
+    const eng_x86_products *const p = c->p;
+    eng_vec room[MOST_GATHERED + MOST_ACCS];
+    sums s = *empty;
+    const size_t output = (size_t)(s.y - b->y), left = p->last > output ? p->last - output : 0;
+    s.v = room;
+    for (uint32_t r = b->from; r < b->to; ++r) {
+        const uint32_t columns = columns_of(c, r), uneven = p->plain || columns < p->uneven ? columns : p->uneven;
+        const partition parts = partition_of(uneven - p->even, g.most, g.unit);
+        for (uint32_t q = 0, group = 0, points; q < columns; q += points) {
+            points = q < p->even || q >= uneven ? 1 : group_size(&parts, group++, uneven - q);
+            leave_taps(c, b, r, q, points, g, sums_room(&s, points));
+        }
+        if (p->last < p->out) {
+            sums_end_row(&s, left < s.count ? (uint32_t)left : s.count, b->y + (r + 1 - b->from) * p->y_row + output);
+        }
+    }
+    sums_end(&s);
+}
+
+static __attribute__((noinline)) void run_gathered(const chunk *c, const sums *s, const band *b)
+{
+#define DO(g) gathered(c, s, b, g)
+    ANY_GROUPING(c, DO)
+#undef DO
+}
+
+/* How a chunk's codes are written. */
 typedef struct {
-    const eng_x86_products *p;
-    const uint8_t *image;
-    const uint32_t *segment;
-    const uint8_t *w;
-    const int32_t *lane;
-    int8_t *y;        /* of the chunk's first output at position 0 */
-    size_t y_step;    /* bytes from a position to the next */
-    uint32_t outputs; /* positions */
-    uint32_t count;   /* outputs in the chunk */
-} chunk;
+    eng_limits limits; /* of a point */
+    size_t step;       /* codes between points */
+    bool dense;        /* none lie between them */
+} writing;
 
-/* acc[point][block] of points <= 8 positions. */
-ENG_INLINE void sum_points(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks, accumulators *acc)
+ENG_INLINE writing writing_of(const sums *s, uint32_t blocks)
 {
-    const uint8_t *at[MOST_POINTS];
-    const uint8_t *w = c->w;
-    const uint32_t run = c->p->run;
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < points; ++i) {
-        at[i] = c->image + position[i];
-#pragma GCC unroll 4
-        for (uint32_t b = 0; b < blocks; ++b) {
-            acc->v[i * blocks + b] = vec_load(c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES);
-        }
-    }
-    for (uint32_t s = 0; s < c->p->segments; ++s) {
-        const size_t first = c->segment[s];
-        const size_t end = first + (size_t)run * ENG_X86_STEP;
-        for (size_t k = first; k < end; k += ENG_X86_STEP) {
-            eng_vec wb[ENG_X86_BLOCKS];
-#pragma GCC unroll 4
-            for (uint32_t b = 0; b < blocks; ++b) {
-                wb[b] = vec_load(w + b * VECTOR);
-            }
-#pragma GCC unroll 8
-            for (uint32_t i = 0; i < points; ++i) {
-                const eng_vec x = vec_step(at[i] + k);
-#pragma GCC unroll 4
-                for (uint32_t b = 0; b < blocks; ++b) {
-                    acc->v[i * blocks + b] = vec_dot(acc->v[i * blocks + b], x, wb[b]);
-                }
-            }
-            w += blocks * VECTOR;
-        }
+    const writing w = {vec_limits(s->clamp, s->count), s->step, s->count == blocks * ENG_LANES && s->step == s->count};
+    return w;
+}
+
+/* The i-th vector of acc and as many as four_codes wants. */
+ENG_INLINE void store_at(const writing *w, uint32_t blocks, const eng_vec *acc, int8_t *y)
+{
+    const eng_vec four[4] = {acc[0], acc[blocks > 1 ? 1 : 0], acc[blocks > 2 ? 2 : 0], acc[blocks > 3 ? 3 : 0]};
+    if (blocks == 1) {
+        vec_store(acc[0], &w->limits, y);
+    } else {
+        vec_store_four(four, &w->limits, y);
     }
 }
 
-/* acc[0][block] of one position: steps go round `splits` sums, so that additions do not wait for one another. */
-ENG_INLINE void sum_one(const chunk *c, const uint32_t *position, uint32_t splits, uint32_t blocks, accumulators *acc)
+/* Codes of `points` points from y on, [point][block]. */
+ENG_INLINE void store_group(const chunk *c, const writing *w, uint32_t points, grouping g, eng_x86_rounding form, eng_vec *acc,
+                            int8_t *y)
 {
-    const uint8_t *w = c->w;
-    const uint32_t run = c->p->run;
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < splits * blocks; ++i) {
-        acc->v[i] = i < blocks ? vec_load(c->lane + (size_t)i * ENG_X86_LANE * ENG_LANES) : vec_zero();
-    }
-    for (uint32_t s = 0; s < c->p->segments; ++s) {
-        const uint8_t *at = c->image + *position + c->segment[s];
-        uint32_t k = 0;
-        for (; k + splits <= run; k += splits) {
-#pragma GCC unroll 8
-            for (uint32_t i = 0; i < splits; ++i) {
-                const eng_vec x = vec_step(at + i * ENG_X86_STEP);
-#pragma GCC unroll 4
-                for (uint32_t b = 0; b < blocks; ++b) {
-                    acc->v[i * blocks + b] = vec_dot(acc->v[i * blocks + b], x, vec_load(w + (i * blocks + b) * VECTOR));
-                }
-            }
-            at += splits * ENG_X86_STEP;
-            w += splits * blocks * VECTOR;
-        }
-        for (; k < run; ++k) {
-            const eng_vec x = vec_step(at);
-#pragma GCC unroll 4
-            for (uint32_t b = 0; b < blocks; ++b) {
-                acc->v[b] = vec_dot(acc->v[b], x, vec_load(w + b * VECTOR));
-            }
-            at += ENG_X86_STEP;
-            w += blocks * VECTOR;
-        }
-    }
-#pragma GCC unroll 8
-    for (uint32_t i = blocks; i < splits * blocks; ++i) {
-        acc->v[i % blocks] = vec_add(acc->v[i % blocks], acc->v[i]);
-    }
-}
-
-/* Codes of one position before the clamp. */
-ENG_INLINE void store_blocks(const chunk *c, const eng_vec *codes, uint32_t blocks, int8_t *y)
-{
-    if (blocks > 2) {
-        const eng_vec four[4] = {codes[0], codes[1], codes[2], blocks > 3 ? codes[3] : codes[2]};
-        const uint32_t most = blocks * ENG_LANES;
-        vec_store_four(four, &c->p->clamp, c->count < most ? c->count : most, y);
-        return;
-    }
-#pragma GCC unroll 2
-    for (uint32_t b = 0; b < blocks; ++b) {
-        const uint32_t left = c->count - b * ENG_LANES;
-        vec_store(codes[b], &c->p->clamp, left < ENG_LANES ? left : ENG_LANES, y + (size_t)b * ENG_LANES);
-    }
-}
-
-/* Codes of `points` neighbouring outputs from `output` on; acc[point][block]. */
-ENG_INLINE void store_outputs(const chunk *c, size_t output, const eng_vec *acc, uint32_t points, uint32_t blocks,
-                              eng_x86_rounding loops)
-{
-    int8_t *y = c->y + output * c->y_step;
-    const uint32_t vectors = points * blocks;
-    eng_vec codes[MOST_ACCS];
+    const uint32_t blocks = g.blocks, vectors = points * blocks;
 #pragma GCC unroll 4
     for (uint32_t b = 0; b < blocks; ++b) {
-        const int32_t *const lane = c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES;
-#pragma GCC unroll 8
+        const eng_quick k = quick_constants(c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES, form);
+#pragma GCC unroll 12
         for (uint32_t i = b; i < vectors; i += blocks) {
-            codes[i] = rounded(acc[i], lane, loops, c->p->rounding, &c->p->y);
+            acc[i] = vec_quick(g.halves ? vec_join(acc[i]) : acc[i], &k, form);
         }
     }
-    if (blocks < 4 && vectors % 4 == 0 && c->count == blocks * ENG_LANES && c->y_step == c->count) {
+    if (!g.halves && vectors % 4 == 0 && w->dense) {
 #pragma GCC unroll 6
         for (uint32_t i = 0; i < vectors; i += 4) {
-            vec_store_four(codes + i, &c->p->clamp, 4 * ENG_LANES, y + (size_t)i * ENG_LANES);
+            vec_store_full(acc + i, &w->limits, y + i * ENG_LANES);
         }
         return;
     }
+    const uint32_t fours = blocks == 1 ? points / 4 : 0;
+#pragma GCC unroll 3
+    for (uint32_t i = 0; i < fours; ++i) {
+        vec_store_apart(acc + 4 * i, 4, &w->limits, w->step, y + 4 * i * w->step);
+    }
 #pragma GCC unroll 8
-    for (uint32_t i = 0; i < points; ++i) {
-        store_blocks(c, codes + i * blocks, blocks, y);
-        y += c->y_step;
+    for (uint32_t i = 4 * fours; i < points; ++i) {
+        store_at(w, blocks, acc + i * blocks, y + i * w->step);
     }
 }
 
-/* The larger of accumulators i and i + half, i < half, for `points` points. */
-ENG_INLINE void fold_maximum(accumulators *acc, uint32_t half, uint32_t blocks)
+ENG_INLINE void straight_group(const chunk *c, const writing *w, const uint8_t *at, uint32_t points, grouping g,
+                               eng_x86_rounding form, int8_t *y)
 {
-#pragma GCC unroll 16
-    for (uint32_t i = 0; i < half * blocks; ++i) {
-        acc->v[i] = vec_max(acc->v[i], acc->v[i + half * blocks]);
-    }
+    eng_vec acc[MOST_ACCS];
+    sum_points(c, at, points, g, acc);
+    store_group(c, w, points, g, form, acc, y);
 }
 
-/* As many outputs of one position each as come in groups of `points`, from output `from` on; returns the next. */
-ENG_INLINE uint32_t groups(const chunk *c, const uint32_t *position, uint32_t from, uint32_t points, uint32_t blocks,
-                           eng_x86_rounding loops)
+/* A row of points of one position each, straight to codes. */
+ENG_INLINE void straight_row(const chunk *c, const writing *w, const uint8_t *at, uint32_t columns, int8_t *y, grouping g,
+                             eng_x86_rounding form)
 {
-    accumulators acc;
-    for (; from + points <= c->outputs; from += points) {
-        sum_points(c, position + from, points, blocks, &acc);
-        store_outputs(c, from, acc.v, points, blocks, loops);
-    }
-    return from;
-}
-
-ENG_INLINE void plain(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks, eng_x86_rounding loops)
-{
-    accumulators acc;
-    uint32_t from = groups(c, position, 0, points, blocks, loops);
-    from = groups(c, position, from, points > 4 ? 4 : 2, blocks, loops);
-    from = groups(c, position, from, 2, blocks, loops);
-    if (from < c->outputs) {
-        sum_one(c, position + from, 8 / blocks, blocks, &acc);
-        store_outputs(c, from, acc.v, 1, blocks, loops);
-    }
-}
-
-/* Fused maximum over taps <= 4, one output's. */
-ENG_INLINE void few_taps(const chunk *c, const uint32_t *position, uint32_t taps, uint32_t blocks, eng_x86_rounding loops)
-{
-    accumulators acc;
-    for (uint32_t output = 0; output < c->outputs; ++output) {
-        sum_points(c, position + (size_t)output * taps, taps, blocks, &acc);
-        for (uint32_t half = taps / 2; half > 0; half /= 2) {
-            fold_maximum(&acc, half, blocks);
-        }
-        store_outputs(c, output, acc.v, 1, blocks, loops);
-    }
-}
-
-/* The same over any number of taps, four at a time. */
-ENG_INLINE void many_taps(const chunk *c, const uint32_t *position, uint32_t blocks, eng_x86_rounding loops)
-{
-    accumulators acc;
-    eng_vec best[ENG_X86_BLOCKS];
-    for (uint32_t output = 0; output < c->outputs; ++output) {
-#pragma GCC unroll 4
-        for (uint32_t b = 0; b < blocks; ++b) {
-            best[b] = vec_lowest();
-        }
-        for (uint32_t t = 0; t < c->p->taps; t += 4) {
-            sum_points(c, position, 4, blocks, &acc);
-            fold_maximum(&acc, 2, blocks);
-            fold_maximum(&acc, 1, blocks);
-#pragma GCC unroll 4
-            for (uint32_t b = 0; b < blocks; ++b) {
-                best[b] = vec_max(best[b], acc.v[b]);
-            }
-            position += 4;
-        }
-        store_outputs(c, output, best, 1, blocks, loops);
-    }
-}
-
-/* points: as many as the registers hold sums of `blocks`. */
-ENG_INLINE void all_outputs(const chunk *c, const uint32_t *position, uint32_t points, uint32_t blocks, eng_x86_rounding loops)
-{
-    switch (c->p->taps) {
-    case 1:
-        plain(c, position, points, blocks, loops);
+    const partition parts = partition_of(columns, g.most, g.unit);
+    for (uint32_t left = columns, group = 0, points; left > 0; left -= points) {
+        points = group_size(&parts, group++, left);
+        switch (points) {
+#define CASE(n)                                                                                                                \
+    case n:                                                                                                                    \
+        if (n <= g.most && (n == 1 || n % g.unit == 0)) {                                                                      \
+            straight_group(c, w, at, n <= g.most ? n : 1, g, form, y);                                                         \
+        }                                                                                                                      \
         break;
-    case 2:
-        few_taps(c, position, 2, blocks, loops);
-        break;
-    case 4:
-        few_taps(c, position, 4, blocks, loops);
-        break;
-    default:
-        many_taps(c, position, blocks, loops);
-        break;
-    }
-}
-
-ENG_INLINE void any_blocks(const chunk *c, const uint32_t *position, uint32_t blocks, eng_x86_rounding loops)
-{
-    switch (blocks) {
-    case 1:
-        all_outputs(c, position, ENG_POINTS_1, 1, loops);
-        break;
-    case 2:
-        all_outputs(c, position, ENG_POINTS_2, 2, loops);
-        break;
-    case 3:
-        all_outputs(c, position, ENG_POINTS_3, 3, loops);
-        break;
-    default:
-        all_outputs(c, position, ENG_POINTS_4, 4, loops);
-        break;
-    }
-}
-
-static void run_chunk(const chunk *c, const uint32_t *position, uint32_t blocks)
-{
-    switch (c->p->rounding) {
-#define CASE(form)                                                                                                             \
-    case form:                                                                                                                 \
-        any_blocks(c, position, blocks, form);                                                                                 \
-        break;
-        ENG_ROUNDINGS(CASE)
+            ALL_SIZES(CASE)
 #undef CASE
+        default:
+            break;
+        }
+        at += points * c->point;
+        y += points * w->step;
+    }
+}
+
+ENG_INLINE void straight(const chunk *c, const sums *s, const band *b, grouping g, eng_x86_rounding form)
+{
+    const eng_x86_products *const p = c->p;
+    const writing w = writing_of(s, g.blocks);
+    for (uint32_t r = b->from; r < b->to; ++r) {
+        const uint8_t *const at = b->copy + (*rows_of_taps(p, r) - b->first) * p->copy_row;
+        straight_row(c, &w, at, columns_of(c, r), s->y + (r - b->from) * p->y_row, g, form);
+    }
+}
+
+ENG_INLINE void any_straight(const chunk *c, const sums *s, const band *b, eng_x86_rounding form)
+{
+#define DO(g) straight(c, s, b, g, form)
+    ANY_GROUPING(c, DO)
+#undef DO
+}
+
+static __attribute__((noinline)) void run_straight(const chunk *c, const sums *s, const band *b)
+{
+    switch (s->rounding) {
+    case ENG_X86_BRIEF:
+        any_straight(c, s, b, ENG_X86_BRIEF);
+        break;
+    case ENG_X86_BRIEF_SIGNED:
+        any_straight(c, s, b, ENG_X86_BRIEF_SIGNED);
+        break;
     default:
-        any_blocks(c, position, blocks, ENG_X86_DOUBLE);
+        any_straight(c, s, b, ENG_X86_QUICK);
         break;
     }
 }
 
-/* All outputs at `outputs` positions; y: of the first. */
-static void run_chunks(const void *packed, const uint8_t *image, const uint32_t *position, uint32_t outputs, int8_t *y,
-                       size_t y_step)
+/* The larger ones of pairs. */
+ENG_INLINE void join_pairs(uint32_t vectors, const eng_vec *acc, eng_vec *larger)
 {
-    const eng_x86_products *const p = packed;
-    const uint8_t *const base = packed;
-    const void *const segment = base + p->segment, *const lanes = base + p->lane;
-    for (uint32_t first = 0; first < p->blocks; first += ENG_X86_BLOCKS) {
-        const uint32_t blocks = p->blocks - first < ENG_X86_BLOCKS ? p->blocks - first : ENG_X86_BLOCKS;
-        const chunk c = {.p = p,
-                         .image = image,
-                         .segment = segment,
-                         .w = base + p->w + (size_t)first * p->segments * p->run * VECTOR,
-                         .lane = (const int32_t *)lanes + (size_t)first * ENG_X86_LANE * ENG_LANES,
-                         .y = y + (size_t)first * ENG_LANES,
-                         .y_step = y_step,
-                         .outputs = outputs,
-                         .count = p->out - first * ENG_LANES};
-        run_chunk(&c, position, blocks);
+#pragma GCC unroll 12
+    for (uint32_t v = 0; v < vectors; ++v) {
+        larger[v] = vec_max(acc[2 * v], acc[2 * v + 1]);
+    }
+}
+
+/* The maximum over all taps of `points` pairs, at `at` and, for further taps, rows `row` less the first of them below, straight
+ * to codes at y. */
+ENG_INLINE void pooled_group(const chunk *c, const writing *w, const uint8_t *at, const uint32_t *row, uint32_t points,
+                             grouping g, int8_t *y)
+{
+    const grouping joined = {g.blocks / 2, false, 0, g.most, g.unit};
+    const uint32_t vectors = points * g.blocks / 2;
+    eng_vec acc[MOST_ACCS], best[MOST_ACCS / 2], other[MOST_ACCS / 2];
+    sum_points(c, at, points, g, acc);
+    join_pairs(vectors, acc, best);
+    for (uint32_t i = 1; i < c->p->tap_rows; ++i) {
+        sum_points(c, at + (row[i] - row[0]) * c->p->copy_row, points, g, acc);
+        join_pairs(vectors, acc, other);
+#pragma GCC unroll 12
+        for (uint32_t v = 0; v < vectors; ++v) {
+            best[v] = vec_max(best[v], other[v]);
+        }
+    }
+    store_group(c, w, points, joined, ENG_X86_BRIEF, best, y);
+}
+
+/* Rows of pairs, of which there is one tap a row. */
+ENG_INLINE void pooled(const chunk *c, const sums *s, const band *b, grouping g)
+{
+    const eng_x86_products *const p = c->p;
+    const partition parts = partition_of(p->columns, g.most, 1);
+    const writing w = writing_of(s, g.blocks / 2);
+    for (uint32_t r = b->from; r < b->to; ++r) {
+        const uint32_t *const row = rows_of_taps(p, r);
+        const uint8_t *at = b->copy + (row[0] - b->first) * p->copy_row;
+        int8_t *y = s->y + (r - b->from) * p->y_row;
+        for (uint32_t left = p->columns, group = 0, points; left > 0; left -= points) {
+            points = group_size(&parts, group++, left);
+            switch (points) {
+#define CASE(n)                                                                                                                \
+    case n:                                                                                                                    \
+        if (n <= g.most) {                                                                                                     \
+            pooled_group(c, &w, at, row, n <= g.most ? n : 1, g, y);                                                           \
+        }                                                                                                                      \
+        break;
+                ALL_SIZES(CASE)
+#undef CASE
+            default:
+                break;
+            }
+            at += points * c->point;
+            y += points * w.step;
+        }
+    }
+}
+
+static __attribute__((noinline)) void run_pooled(const chunk *c, const sums *s, const band *b)
+{
+    const grouping three_steps = {2, false, 3, ENG_PAIRS_2, 1}; /* 3 x 3 of one channel */
+    const grouping two = {2, false, 0, ENG_PAIRS_2, 1}, four = {4, false, 0, ENG_PAIRS_4, 1};
+    if (c->blocks == 2 && c->p->segments == 1 && c->p->run == 3) {
+        pooled(c, s, b, three_steps);
+    } else if (c->blocks == 2) {
+        pooled(c, s, b, two);
+    } else {
+        pooled(c, s, b, four);
+    }
+}
+
+static void run_single(const chunk *c, const sums *empty, const uint8_t *copy)
+{
+    eng_vec room[MOST_ACCS];
+    sums s = *empty;
+    s.v = room;
+    any_one(c, copy, sums_room(&s, 1));
+    sums_end(&s);
+}
+
+static void run_chunk(const chunk *c, const sums *s, const band *b)
+{
+    if (c->p->straight && c->p->rounding >= ENG_X86_QUICK) {
+        run_straight(c, s, b);
+    } else if (c->p->pairs && c->p->rounding == ENG_X86_BRIEF) {
+        run_pooled(c, s, b);
+    } else {
+        run_gathered(c, s, b);
     }
 }
 
 static void run_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_x86_products *const p = packed;
-    const void *const x = arena + l->x, *const position = (const uint8_t *)packed + p->position;
-    void *const image = scratch, *const y = arena + l->y;
-    make_image(&p->image, x, image);
-    run_chunks(packed, scratch, position, p->outputs, y, p->out);
+    const void *const x = arena + l->x;
+    void *const copy = scratch, *const y = arena + l->y;
+    const uint32_t mode = rounding_mode(p->rounding);
+    for (uint32_t from = 0, to; from < p->rows; from = to) {
+        to = p->rows - from < p->band ? p->rows : from + p->band;
+        const uint32_t first = *rows_of_taps(p, from), last = rows_of_taps(p, to)[-1] + p->reach;
+        const band b = {scratch, first, from, to, (int8_t *)y + from * p->y_row};
+        copy_rows(&p->image, x, first, last - first + 1, copy);
+        for (uint32_t block = 0; block < p->blocks; block += ENG_X86_BLOCKS) {
+            const chunk c = chunk_of(p, block);
+            const sums s = sums_of(&c, block, p->out, b.y);
+            p->single ? run_single(&c, &s, scratch) : run_chunk(&c, &s, &b);
+        }
+    }
+    restore_mode(p->rounding, mode);
 }
 
-/* Dense layers of several samples: each is one position of one copy. */
+/* Dense layers of several samples: each is one point of one copy. */
 static void run_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples, uint8_t *scratch)
 {
     const eng_x86_products *const p = packed;
-    uint32_t position[ENG_PREPARE_SAMPLES];
     void *const y = arena + l->y;
+    const band b = {scratch, 0, 0, 1, y};
     for (uint32_t n = 0; n < samples; ++n) {
         const void *const x = arena + n * stride + l->x;
-        void *const image = scratch + n * p->copy;
-        make_image(&p->image, x, image);
-        position[n] = (uint32_t)(n * p->copy);
+        void *const copy = scratch + n * p->copy;
+        copy_rows(&p->image, x, 0, 1, copy);
     }
-    run_chunks(packed, scratch, position, samples, y, stride);
+    const uint32_t mode = rounding_mode(p->rounding);
+    for (uint32_t block = 0; block < p->blocks; block += ENG_X86_BLOCKS) {
+        chunk c = chunk_of(p, block);
+        c.point = p->copy;
+        c.last_columns = samples;
+        const sums s = sums_of(&c, block, stride, y);
+        run_chunk(&c, &s, &b);
+    }
+    restore_mode(p->rounding, mode);
 }
 
 #endif

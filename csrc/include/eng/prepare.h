@@ -15,7 +15,7 @@ extern "C" {
 /* In rising order of speed. */
 typedef enum {
     ENG_ISA_PORTABLE = 0,
-    ENG_ISA_AVX2,
+    ENG_ISA_AVX2,       /* AVX2 and FMA */
     ENG_ISA_AVX512VNNI, /* AVX-512 F, BW, DQ, VL and VNNI */
     ENG_ISA_COUNT
 } eng_isa;

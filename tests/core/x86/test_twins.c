@@ -114,11 +114,35 @@ typedef struct {
     size_t w, bias; /* elements */
 } sizes;
 
+/* Single pixels of an image that is longer than a band, or one. */
+static eng_window pixels(void)
+{
+    const uint16_t h = between(1, eng_rng_below(&rng, 4) ? 6 : 40), w = between(1, eng_rng_below(&rng, 4) ? 12 : 40);
+    const eng_window one = {h, w, h, w, 1, 1, 1, 1, 1, 1, 0, 0};
+    return one;
+}
+
+/* Kernels of few codes in a row, which neighbours share. */
+static eng_window short_rows(void)
+{
+    eng_window w = window(between(1, 30), between(3, 40));
+    w.kernel_w = between(1, 3);
+    w.dilation_w = 1;
+    w.stride_w = between(1, 2);
+    w.pad_left = between(0, w.kernel_w - 1u);
+    w.out_w = (uint16_t)((w.in_w + w.pad_left - w.kernel_w) / w.stride_w + 1 + eng_rng_below(&rng, w.kernel_w));
+    w.out_w = w.kernel_w == 1 ? (uint16_t)((w.in_w - 1) / w.stride_w + 1) : w.out_w;
+    return w;
+}
+
 static sizes random_conv(eng_conv2d_s8_params *p)
 {
-    const bool wide = eng_rng_below(&rng, 8) == 0;
-    p->window = window(between(1, wide ? 5 : 14), between(1, wide ? 5 : 14));
-    p->in_c = wide ? channels() : between(1, 20);
+    const uint32_t kind = eng_rng_below(&rng, 8);
+    p->window = kind == 0   ? window(between(1, 5), between(1, 5))
+                : kind == 1 ? pixels()
+                : kind == 2 ? short_rows()
+                            : window(between(1, 14), between(1, 14));
+    p->in_c = kind == 0 || (kind == 1 && eng_rng_below(&rng, 2)) ? channels() : between(1, kind == 2 ? 3 : 20);
     p->out_c = channels();
     p->zero_x = code();
     p->y = output();

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CC = os.environ.get("CC", "cc")
 NAMES = ("portable", "avx2", "avx512vnni")
 FLAGS = {
-    "avx2": ["-mavx2"],
+    "avx2": ["-mavx2", "-mfma"],
     "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"],
 }
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
@@ -36,7 +36,7 @@ def python(code: str, isa: str) -> subprocess.CompletedProcess[str]:
 def build(folder: Path, *options: str) -> Path:
     """Compile test_twins.c with the core and the twins."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [CC, "-std=gnu11", "-g", f"-I{ROOT}/csrc/include", *options]
+    command = [CC, "-std=gnu11", "-ffp-contract=off", "-g", f"-I{ROOT}/csrc/include", *options]
     twins = ROOT / "csrc" / "x86"
     objects = []
     jobs = []

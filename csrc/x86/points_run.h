@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sums of products over a packed form of dense and convolution layers, for points that share a pass over the weights; vectors
+ * as twin.h says. Every function here is inlined into callers with constant sizes, so that accumulators stay in registers. */
+#ifndef ENG_X86_POINTS_RUN_H
+#define ENG_X86_POINTS_RUN_H
+
+#include "products.h"
+#include "twin.h"
+
+#define MOST_ACCS 24 /* vectors that a group of points sums in */
+
+/* A chunk of outputs over points that lie `point` bytes apart. */
+typedef struct {
+    const eng_x86_products *p;
+    const uint32_t *segment;
+    uint32_t blocks; /* of a step */
+    const uint8_t *w;
+    const int32_t *lane;
+    size_t point;
+    uint32_t columns, last_columns; /* of points in a row, and in the last one */
+} chunk;
+
+/* What loops over groups of points are for: blocks of a step, whether outputs have two lanes each, as many `steps` as one
+ * segment has or 0 for any, at most how many points share a pass, and of what their number is a multiple, so that four vectors
+ * of sums are often complete. */
+typedef struct {
+    uint32_t blocks;
+    bool halves;
+    uint32_t steps, most, unit;
+} grouping;
+
+/* The i-th of a group of points, x3 being the third: distances in three registers and what an address may add. */
+ENG_INLINE const uint8_t *nth_point(const uint8_t *x, const uint8_t *x3, size_t one, size_t three, size_t five, uint32_t i)
+{
+    switch (i) {
+    case 0:
+        return x;
+    case 1:
+        return x + one;
+    case 2:
+        return x + 2 * one;
+    case 3:
+        return x3;
+    case 4:
+        return x + 4 * one;
+    case 5:
+        return x3 + 2 * one;
+    case 6:
+        return x + 2 * three;
+    case 7:
+        return x3 + 4 * one;
+    case 8:
+        return x + 8 * one;
+    case 9:
+        return x3 + 2 * three;
+    case 10:
+        return x + 2 * five;
+    default:
+        return x3 + 8 * one;
+    }
+}
+
+/* What vector v of a step's sums begins with. */
+ENG_INLINE eng_vec bias_of(const chunk *c, uint32_t v)
+{
+    return vec_load(c->lane + (size_t)(c->p->pairs ? v / 2 : v) * ENG_X86_LANE * ENG_LANES);
+}
+
+/* Sums, and if there is `more` than one tap the larger of them and what is there. */
+ENG_INLINE void leave(uint32_t vectors, bool more, const eng_vec *acc, eng_vec *to)
+{
+    if (more) {
+#pragma GCC unroll 24
+        for (uint32_t i = 0; i < vectors; ++i) {
+            vec_keep(to + i, vec_max(acc[i], vec_load(to + i)));
+        }
+        return;
+    }
+#pragma GCC unroll 24
+    for (uint32_t i = 0; i < vectors; ++i) {
+        vec_keep(to + i, acc[i]);
+    }
+}
+
+/* Leaves the sums of `points` points at `to`, [point][block], joined where halves or pairs share them. */
+ENG_INLINE void leave_sums(const chunk *c, uint32_t points, uint32_t blocks, bool halves, bool more, eng_vec *acc, eng_vec *to)
+{
+    if (halves) {
+#pragma GCC unroll 12
+        for (uint32_t i = 0; i < points; ++i) {
+            acc[i] = vec_join(acc[i]);
+        }
+    }
+    if (blocks % 2 != 0 || !c->p->pairs) {
+        leave(points * blocks, more, acc, to);
+        return;
+    }
+#pragma GCC unroll 12
+    for (uint32_t i = 0; i < points * blocks / 2; ++i) {
+        acc[i] = vec_max(acc[2 * i], acc[2 * i + 1]);
+    }
+    leave(points * blocks / 2, more, acc, to);
+}
+
+/* Distances between points: one, three and five. */
+typedef struct {
+    size_t one, three, five;
+} distances;
+
+/* One step of `points` points, the first of them at x and the fourth at x3. */
+ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d, const uint8_t *w, uint32_t points, grouping g,
+                         eng_vec *acc)
+{
+    eng_vec wb[ENG_X86_BLOCKS];
+#pragma GCC unroll 4
+    for (uint32_t b = 0; b < g.blocks; ++b) {
+        wb[b] = vec_load(w + b * VECTOR);
+    }
+#pragma GCC unroll 12
+    for (uint32_t i = 0; i < points; ++i) {
+        const uint8_t *const xi = nth_point(x, x3, d->one, d->three, d->five, i);
+        const eng_vec codes = g.halves ? vec_two_steps(xi) : vec_step(xi);
+#pragma GCC unroll 4
+        for (uint32_t b = 0; b < g.blocks; ++b) {
+            acc[i * g.blocks + b] = vec_dot(acc[i * g.blocks + b], codes, wb[b]);
+        }
+    }
+}
+
+/* acc[point][block] of `points` points, the first at `at`. */
+ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, grouping g, eng_vec *acc)
+{
+    const size_t step = c->p->step;
+    const uint8_t *w = c->w;
+    distances d = {c->point, 3 * c->point, 5 * c->point};
+#pragma GCC unroll 24
+    for (uint32_t i = 0; i < points * g.blocks; ++i) {
+        acc[i] = bias_of(c, i % g.blocks);
+    }
+    if (g.steps > 0) {
+#pragma GCC unroll 3
+        for (uint32_t k = 0; k < g.steps; ++k) {
+            sum_step(at + k * step, at + k * step + d.three, &d, w + k * g.blocks * VECTOR, points, g, acc);
+        }
+        return;
+    }
+    const uint32_t *const end = c->segment + c->p->segments;
+    for (const uint32_t *segment = c->segment; segment < end; ++segment) {
+        const uint8_t *x = at + *segment, *x3 = x + d.three;
+        for (uint32_t k = c->p->run; k > 0; --k) {
+            __asm__("" : "+r"(d.one), "+r"(d.three), "+r"(d.five)); /* or multiples of them get registers of their own */
+            sum_step(x, x3, &d, w, points, g, acc);
+            x += step;
+            x3 += step;
+            w += g.blocks * VECTOR;
+        }
+    }
+}
+
+/* Sums of one point whose steps are neighbours: they go round `splits` sums, so that additions do not wait for one another. */
+ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, uint32_t blocks, bool halves, eng_vec *to)
+{
+    const uint32_t bytes = halves ? 2 * ENG_X86_STEP : ENG_X86_STEP;
+    const uint8_t *w = c->w;
+    eng_vec acc[MOST_ACCS];
+    uint32_t k = 0;
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < splits * blocks; ++i) {
+        acc[i] = i < blocks ? bias_of(c, i) : vec_zero();
+    }
+    for (; k + splits <= c->p->run; k += splits) {
+#pragma GCC unroll 8
+        for (uint32_t i = 0; i < splits; ++i) {
+            const eng_vec x = halves ? vec_two_steps(at + i * bytes) : vec_step(at + i * bytes);
+#pragma GCC unroll 4
+            for (uint32_t b = 0; b < blocks; ++b) {
+                acc[i * blocks + b] = vec_dot(acc[i * blocks + b], x, vec_load(w + (i * blocks + b) * VECTOR));
+            }
+        }
+        at += splits * bytes;
+        w += splits * blocks * VECTOR;
+    }
+    for (; k < c->p->run; ++k) {
+        const eng_vec x = halves ? vec_two_steps(at) : vec_step(at);
+#pragma GCC unroll 4
+        for (uint32_t b = 0; b < blocks; ++b) {
+            acc[b] = vec_dot(acc[b], x, vec_load(w + b * VECTOR));
+        }
+        at += bytes;
+        w += blocks * VECTOR;
+    }
+#pragma GCC unroll 8
+    for (uint32_t i = blocks; i < splits * blocks; ++i) {
+        acc[i % blocks] = vec_add(acc[i % blocks], acc[i]);
+    }
+    leave_sums(c, 1, blocks, halves, false, acc, to);
+}
+
+static void any_one(const chunk *c, const uint8_t *at, eng_vec *to)
+{
+    if (c->p->halves) {
+        sum_one(c, at, 8, 1, true, to);
+        return;
+    }
+    switch (c->blocks) {
+    case 1:
+        sum_one(c, at, 8, 1, false, to);
+        break;
+    case 2:
+        sum_one(c, at, 4, 2, false, to);
+        break;
+    case 3:
+        sum_one(c, at, 2, 3, false, to);
+        break;
+    default:
+        sum_one(c, at, 2, 4, false, to);
+        break;
+    }
+}
+
+/* Blocks `first` and, at most ENG_X86_BLOCKS - 1, further ones. */
+static chunk chunk_of(const eng_x86_products *p, uint32_t first)
+{
+    const void *const segment = (const uint8_t *)p + p->segment, *const lane = (const uint8_t *)p + p->lane;
+    const uint32_t left = p->blocks - first;
+    const chunk c = {.p = p,
+                     .segment = segment,
+                     .blocks = left < ENG_X86_BLOCKS ? left : ENG_X86_BLOCKS,
+                     .w = (const uint8_t *)p + p->w + (size_t)first * p->segments * p->run * VECTOR,
+                     .lane = (const int32_t *)lane + (size_t)first / (p->pairs ? 2 : 1) * ENG_X86_LANE * ENG_LANES,
+                     .point = p->point,
+                     .columns = p->columns,
+                     .last_columns = p->last_columns};
+    return c;
+}
+
+/* Points in groups of nearly the same size: of the first `larger` groups it is `unit` more than `size`, of the others `size`,
+ * and what is left, fewer than `unit`, is a group each. */
+typedef struct {
+    uint32_t unit, size, larger, left;
+} partition;
+
+static partition partition_of(uint32_t points, uint32_t most, uint32_t unit)
+{
+    const uint32_t units = points / unit, groups = (units + most / unit - 1) / (most / unit);
+    const partition g = {unit, groups == 0 ? 0 : units / groups * unit, groups == 0 ? 0 : units % groups, points % unit};
+    return g;
+}
+
+/* Of group number `group`, `left` points from the last. */
+ENG_INLINE uint32_t group_size(const partition *g, uint32_t group, uint32_t left)
+{
+    return left <= g->left ? 1 : group < g->larger ? g->size + g->unit : g->size;
+}
+
+#endif
