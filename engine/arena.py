@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,19 @@ class Layout:
     size: int
 
 
-def place(buffers: Sequence[Buffer]) -> Layout:
+#: For :func:`place`: no buffer has its place already.
+NOWHERE: Mapping[int, int] = MappingProxyType({})
+
+
+def place(buffers: Sequence[Buffer], fixed: Mapping[int, int] = NOWHERE) -> Layout:
     """Place buffers so that those alive at the same time do not overlap.
 
     Parameters
     ----------
     buffers : sequence of Buffer
         In any order; the result depends on it only among equals.
+    fixed : mapping of int to int
+        Offsets of buffers, by index, that lie where they lie; they may overlap each other.
 
     Returns
     -------
@@ -50,7 +57,7 @@ def place(buffers: Sequence[Buffer]) -> Layout:
     bound = most_alive(buffers)
     layouts = []
     for method in _METHODS:
-        layout = method(buffers)
+        layout = method(buffers, fixed)
         if layout is None:
             continue
         if layout.size == bound:
@@ -74,25 +81,27 @@ def overlapping(buffers: Sequence[Buffer], offsets: Sequence[int]) -> tuple[int,
     return None
 
 
-def _by_size(buffers: Sequence[Buffer]) -> Layout:
-    return _greedy(buffers, sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, buffers[i].first, i)))
+def _by_size(buffers: Sequence[Buffer], fixed: Mapping[int, int]) -> Layout:
+    return _greedy(buffers, fixed, sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, buffers[i].first, i)))
 
 
-def _by_area(buffers: Sequence[Buffer]) -> Layout:
+def _by_area(buffers: Sequence[Buffer], fixed: Mapping[int, int]) -> Layout:
     def area(i: int) -> int:
         return buffers[i].size * (buffers[i].last - buffers[i].first + 1)
 
-    return _greedy(buffers, sorted(range(len(buffers)), key=lambda i: (-area(i), buffers[i].first, i)))
+    return _greedy(buffers, fixed, sorted(range(len(buffers)), key=lambda i: (-area(i), buffers[i].first, i)))
 
 
-def _by_birth(buffers: Sequence[Buffer]) -> Layout:
-    return _greedy(buffers, sorted(range(len(buffers)), key=lambda i: (buffers[i].first, -buffers[i].size, i)))
+def _by_birth(buffers: Sequence[Buffer], fixed: Mapping[int, int]) -> Layout:
+    return _greedy(buffers, fixed, sorted(range(len(buffers)), key=lambda i: (buffers[i].first, -buffers[i].size, i)))
 
 
-def _greedy(buffers: Sequence[Buffer], order: Sequence[int]) -> Layout:
+def _greedy(buffers: Sequence[Buffer], fixed: Mapping[int, int], order: Sequence[int]) -> Layout:
     """Place in the given order, each into the tightest gap among those placed before."""
-    offsets: dict[int, int] = {}
+    offsets = dict(fixed)
     for i in order:
+        if i in offsets:
+            continue
         taken = sorted((offsets[j], offsets[j] + buffers[j].size) for j in offsets if buffers[j].meets(buffers[i]))
         offsets[i] = _tightest_gap(taken, buffers[i])
     return _layout(buffers, [offsets[i] for i in range(len(buffers))])
@@ -109,11 +118,13 @@ def _tightest_gap(taken: Sequence[tuple[int, int]], buffer: Buffer) -> int:
     return best if best >= 0 else _align(end, buffer.alignment)
 
 
-def _two_ended(buffers: Sequence[Buffer]) -> Layout | None:
+def _two_ended(buffers: Sequence[Buffer], fixed: Mapping[int, int]) -> Layout | None:
     """Alternate between both ends of the smallest arena, in order of birth; what lives one step lies in between.
 
-    Reaches the bound for chains; None if some buffers would overlap.
+    Reaches the bound for chains; None if some buffers would overlap, or have their places already.
     """
+    if fixed:
+        return None
     bound = most_alive(buffers)
     for size in range(bound, bound + 4):
         offsets = _alternate(buffers, size)
@@ -145,4 +156,9 @@ def _layout(buffers: Sequence[Buffer], offsets: Sequence[int]) -> Layout:
     return Layout(tuple(offsets), max((o + b.size for o, b in zip(offsets, buffers, strict=True)), default=0))
 
 
-_METHODS: tuple[Callable[[Sequence[Buffer]], Layout | None], ...] = (_by_size, _by_area, _by_birth, _two_ended)
+_METHODS: tuple[Callable[[Sequence[Buffer], Mapping[int, int]], Layout | None], ...] = (
+    _by_size,
+    _by_area,
+    _by_birth,
+    _two_ended,
+)

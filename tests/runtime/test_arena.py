@@ -67,3 +67,14 @@ def test_overlapping_names_the_first_pair():
 
 def test_nothing_to_place():
     assert place([]) == Layout((), 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BUFFERS, st.integers(0, 9000))
+def test_buffers_that_lie_where_they_lie(buffers, offset):
+    start = offset // 4 * 4
+    layout = place(buffers, {0: start})
+    assert layout.offsets[0] == start
+    assert overlapping(buffers, layout.offsets) is None
+    assert all(at % b.alignment == 0 for at, b in zip(layout.offsets, buffers, strict=True))
+    assert layout.size == max(at + b.size for at, b in zip(layout.offsets, buffers, strict=True))
