@@ -33,6 +33,8 @@ cdef extern from "eng/train_f32.h" nogil:
     void eng_softmax_f32_backward(const eng_softmax_f32_params *, const float *, const float *, float *)
     void eng_softmax_cross_entropy_f32(const eng_softmax_f32_params *, const float *, const uint16_t *, float *, float *)
 
+    uint16_t eng_argmax_f32(uint16_t, const float *)
+
     ctypedef struct eng_mse_f32_params:
         size_t rows, cols
 

@@ -247,6 +247,17 @@ def softmax_cross_entropy_f32(x, label, *, dx=None):
     return loss
 
 
+def argmax_f32(x):
+    """Give the index of the largest of `x` float32[count], the first of equals.
+
+    >>> import numpy as np
+    >>> argmax_f32(np.float32([0.5, 2, 2]))
+    1
+    """
+    check.array("argmax_f32", "x", x, np.float32, (None,))
+    return eng_argmax_f32(check.integer("argmax_f32", "count", x.shape[0], 1, 65535), _in(x))
+
+
 def mse_f32(x, target, *, dx=None):
     """Compute each row's mean squared error and, if `dx` is given, the gradient of the mean loss.
 

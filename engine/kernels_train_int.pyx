@@ -74,6 +74,7 @@ cdef extern from "eng/train_int.h" nogil:
                      int16_t *, int32_t *)
     void eng_dense_int_step(const eng_dense_int_params *, const eng_step_int *, int16_t, eng_rng *, const int8_t *,
                             const int8_t *, int16_t *, int32_t *)
+    uint16_t eng_argmax_int(uint16_t, const int32_t *)
     int16_t eng_errors_int(const eng_errors_int_params *, eng_rng *, const int32_t *, int8_t *)
     void eng_codes_single_int(const eng_codes_int_params *, const int32_t *, int8_t *)
     void eng_codes_double_int(const eng_codes_int_params *, const int32_t *, int8_t *)
@@ -295,6 +296,17 @@ def codes_double_int(acc, rescale, y, *, out=None):
     with nogil:
         eng_codes_double_int(&p, acc_, codes_)
     return codes
+
+
+def argmax_int(acc):
+    """Give the index of the largest of `acc` int32[count], the first of equals.
+
+    >>> import numpy as np
+    >>> argmax_int(np.int32([3, 7, 7]))
+    1
+    """
+    check.array("argmax_int", "acc", acc, np.int32, (None,))
+    return eng_argmax_int(check.integer("argmax_int", "count", acc.shape[0], 1, 65535), _s32(acc))
 
 
 def relu_int_backward(y, dx, *, lo, hi):

@@ -10,6 +10,13 @@ uint16_t eng_frame_crc(uint16_t crc, uint8_t byte)
     return (uint16_t)((uint16_t)(crc << 8) ^ (uint16_t)((uint16_t)x << 12) ^ (uint16_t)((uint16_t)x << 5) ^ x);
 }
 
+uint16_t eng_frame_crc_block(uint16_t crc, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; ++i)
+        crc = eng_frame_crc(crc, data[i]);
+    return crc;
+}
+
 /* Group 0, 1, 2 of the check: 4, 6, 6 bits of the CRC, never zero. */
 static uint8_t check_byte(uint16_t crc, uint8_t group)
 {

@@ -154,6 +154,13 @@ class IntegerSequential:
         return self._body
 
     @property
+    def tail(self) -> Model | None:
+        """What runs behind the layers that are trained; None if nothing does."""
+        count = len(self.operations) if self._base is None else None
+        graph = integer_graph.tail(self.model().graph, len(self.layers), count)
+        return None if graph is None else Model(graph)
+
+    @property
     def layers(self) -> list[Weighted]:
         """The layers that are trained."""
         return [op for op in self.operations if isinstance(op, Weighted)]

@@ -42,6 +42,16 @@ def split(graph: Graph, count: int, headroom: float) -> tuple[Graph | None, list
     return body, list(layers)
 
 
+def tail(graph: Graph, count: int, operations: int | None) -> Graph | None:
+    """Cut off what follows the last of `count` trained layers; None if nothing does.
+
+    `operations` is how many layers come before, if the model was not made by :func:`split`.
+    """
+    first = _head(graph, count)[-1] + 1 if operations is None else operations
+    layers = graph.layers[first:]
+    return replace(graph, layers=layers, inputs=(layers[0].inputs[0],)) if layers else None
+
+
 def _head(graph: Graph, count: int) -> list[int]:
     """Find the indices of the last `count` dense layers, ascending, which must feed one another."""
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:

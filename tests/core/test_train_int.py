@@ -189,6 +189,12 @@ def test_codes_are_those_of_inference():
             same(kernel(acc, rescale, y), want, kernel.__name__)
 
 
+@pytest.mark.parametrize("acc", [[5], [3, 7, 7], [-(2**31), 2**31 - 1, 0], [4, 4], [-1, -2, -3]])
+def test_argmax(acc):
+    assert kernels.argmax_int(np.int32(acc)) == np.argmax(acc)
+    assert kernels_f32.argmax_f32(np.float32(acc)) == np.argmax(acc)
+
+
 def test_relu_backward():
     y, dx = np.array([-128, -127, 0, 63, 64, 65], np.int8), np.arange(1, 7, dtype=np.int32)
     kernels.relu_int_backward(y, dx, lo=-128, hi=64)

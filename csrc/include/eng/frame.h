@@ -33,6 +33,9 @@ extern "C" {
 /* The CRC with one more byte. Start from ENG_FRAME_CRC_START. */
 uint16_t eng_frame_crc(uint16_t crc, uint8_t byte);
 
+/* The CRC with size more bytes. */
+uint16_t eng_frame_crc_block(uint16_t crc, const uint8_t *data, size_t size);
+
 typedef struct {
     uint8_t kind;
     uint8_t sequence;

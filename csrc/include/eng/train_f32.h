@@ -163,6 +163,9 @@ void eng_softmax_f32_backward(const eng_softmax_f32_params *p, const float *y, c
 void eng_softmax_cross_entropy_f32(const eng_softmax_f32_params *p, const float *x, const uint16_t *label, float *loss,
                                    float *dx);
 
+/* Index of the largest of count >= 1 numbers, the first of equals; NaN is never larger. */
+uint16_t eng_argmax_f32(uint16_t count, const float *x);
+
 typedef struct {
     size_t rows, cols;
 } eng_mse_f32_params;

@@ -99,6 +99,9 @@ typedef struct {
 void eng_codes_single_int(const eng_codes_int_params *p, const int32_t *acc, int8_t *y);
 void eng_codes_double_int(const eng_codes_int_params *p, const int32_t *acc, int8_t *y);
 
+/* Index of the largest of count >= 1 accumulators, the first of equals: the class that a network decides for. */
+uint16_t eng_argmax_int(uint16_t count, const int32_t *acc);
+
 /* dx = 0 where y is at an end of its range; elsewhere unchanged. */
 typedef struct {
     size_t count;
