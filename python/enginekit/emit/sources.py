@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine._version import __version__
 from engine.errors import UnsupportedError
-from engine.graph import Tensor
 from engine.model import Model
-from enginekit.c_text import array, braces, c_string, check_identifier, comment
+from enginekit.c_text import check_identifier
 from enginekit.emit.golden import GOLDEN_SEED, check_golden, default_golden
+from enginekit.emit.text import edge, fill, front_matter, golden_array
 from enginekit.encode.candidate import Place
 from enginekit.encode.choose import Encoding, Optimize, encode
-from enginekit.records import MAX_ARRAY, float_literal
 
-_C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
-#: Bytes of the model's digest that go into the header.
-_HASH_BYTES = 8
-_TITLE_LENGTH = 31
+_PACKAGE = "enginekit.emit"
 
 
 def emit(
@@ -72,52 +65,24 @@ def emit(
     inputs = default_golden(model) if golden is None else check_golden(model, golden)
     chosen = f"{len(inputs)} given" if golden is not None else f"{len(inputs)} random, seed {GOLDEN_SEED}"
     encoding = encode(model, optimize)
-    values = _front_matter(model, name, f"golden={chosen}, optimize={encoding.optimize.value}")
+    options = f"golden={chosen}, optimize={encoding.optimize.value}"
+    values = front_matter(model.graph.name or name, model.digest, name, options)
     return {
         f"{name}.c": _source(model, encoding, inputs, values),
         f"{name}.h": _header(model, encoding.arena, values, len(inputs)),
     }
 
 
-def _front_matter(model: Model, name: str, options: str) -> dict[str, str]:
-    """Values that both files share."""
-    title = model.graph.name or name
-    return {
-        "version": __version__,
-        "about": comment(title),
-        "digest": model.digest.hex(),
-        "options": f"name={name}, {options}",
-        "name": name,
-        "NAME": name.upper(),
-        "title": c_string(title[:_TITLE_LENGTH]),
-    }
-
-
 def _header(model: Model, arena: int, values: dict[str, str], pairs: int) -> str:
     program = model.program
+    plural = "" if pairs == 1 else "s"
     more = {
-        "hash": braces([f"0x{byte:02x}" for byte in model.digest[:_HASH_BYTES]]),
         "arena": str(arena),
-        "pairs": str(pairs),
-        "plural": "" if pairs == 1 else "s",
+        "selftest": f"Runs {pairs} golden input{plural} and compares every output byte",
+        "training": "",
     }
-    more |= _edge("x", model.inputs[0], program.input_offsets[0]) | _edge("y", model.outputs[0], program.output_offsets[0])
-    return _fill("model.h.in", values | more)
-
-
-def _edge(prefix: str, tensor: Tensor, offset: int) -> dict[str, str]:
-    """Macros of the input or output; a tensor without quantization has scale 1 and zero point 0."""
-    shape = tensor.shape[1:] or (1,)
-    quantized = tensor.scale is not None
-    return {
-        f"{prefix}_dtype": tensor.dtype.name,
-        f"{prefix}_offset": str(offset),
-        f"{prefix}_size": str(int(np.prod(shape)) * tensor.dtype.itemsize),
-        f"{prefix}_rank": str(len(shape)),
-        f"{prefix}_shape": braces(shape),
-        f"{prefix}_scale": float_literal(float(tensor.scale[0]) if tensor.scale is not None else 1.0),
-        f"{prefix}_zero": f"({tensor.zero_point if quantized else 0})",
-    }
+    more |= edge("x", model.inputs[0], program.input_offsets[0]) | edge("y", model.outputs[0], program.output_offsets[0])
+    return fill(_PACKAGE, "model.h.in", values | more)
 
 
 def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
@@ -132,7 +97,7 @@ def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], va
         "calls": "\n".join(calls),
         "selftest": _selftest(model, inputs, values),
     }
-    return _fill("model.c.in", values | more)
+    return fill(_PACKAGE, "model.c.in", values | more)
 
 
 def _selftest(model: Model, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
@@ -141,24 +106,9 @@ def _selftest(model: Model, inputs: Sequence[NDArray[Any]], values: dict[str, st
         return f"eng_status {name}_selftest(uint8_t *arena)\n{{\n    (void)arena;\n    return ENG_OK;\n}}\n"
     pairs = []
     for index, x in enumerate(inputs):
-        pairs.append(_golden_array(f"{name}_golden_x{index}", x))
-        pairs.append(_golden_array(f"{name}_golden_y{index}", np.asarray(model.run(x))))
+        pairs.append(golden_array(f"{name}_golden_x{index}", x))
+        pairs.append(golden_array(f"{name}_golden_y{index}", np.asarray(model.run(x))))
     checks = [f"    status = {name}_check(arena, {name}_golden_x{i}, {name}_golden_y{i});" for i in range(len(inputs))]
     guarded = [checks[0], *(f"    if (status == ENG_OK) {{\n    {check}\n    }}" for check in checks[1:])]
     more = {"golden": "\n".join(pairs), "checks": "\n".join(guarded)}
-    return _fill("selftest.c.in", values | more)
-
-
-def _golden_array(name: str, data: NDArray[Any]) -> str:
-    if data.nbytes > MAX_ARRAY:
-        raise UnsupportedError(f"golden array {name} has {data.nbytes} bytes; at most {MAX_ARRAY} work: pass golden=[]")
-    if data.dtype == np.float32:
-        texts = [float_literal(value) for value in data.ravel().tolist()]
-    else:
-        texts = [str(value) for value in data.ravel().tolist()]
-    return array(f"static const {_C_TYPES[data.dtype.name]} {name}", texts)
-
-
-def _fill(template: str, values: dict[str, str]) -> str:
-    text = resources.files("enginekit.emit").joinpath("templates", template).read_text(encoding="utf-8")
-    return Template(text).substitute(values).rstrip("\n") + "\n"
+    return fill(_PACKAGE, "selftest.c.in", values | more)
