@@ -12,6 +12,7 @@
 /* Configuration change protection: writing the signature opens protected registers for four instructions. */
 #define CCP               REGISTER8(0x0034)
 #define CCP_IOREG         0xd8
+#define CCP_SPM           0x9d
 #define SP                REGISTER16(0x003d)
 #define CLKCTRL_MCLKCTRLB REGISTER8(0x0061)
 
@@ -44,6 +45,12 @@ enum { PORT_A = 0, PORT_B = 1, PORT_C = 2, PORT_F = 5 };
 #define TCB_CCMP(n)  REGISTER16(0x0a80 + 0x10 * (n) + 0x0c)
 #define TCB_ENABLE   0x01 /* clock: CLK_PER, undivided */
 #define TCB_PERIODIC 0x00
+
+#define NVMCTRL_CTRLA       REGISTER8(0x1000)
+#define NVMCTRL_STATUS      REGISTER8(0x1002)
+#define NVMCTRL_ERASE_WRITE 0x03
+#define NVMCTRL_EEBUSY      0x02
+#define EEPROM_START        0x1400
 
 #define SRAM_START 0x2800
 #define SRAM_END   0x4000

@@ -3,13 +3,17 @@
 #include "clock.h"
 #include "eng.h"
 #include "eng/frame.h"
+#include "exchange.h"
 #include "model.h"
 #include "stack.h"
 #include "timer.h"
 #include "usart.h"
 
-/* Sent as they lie in memory: little endian, no padding. */
-#define WIRE __attribute__((packed))
+#ifdef MODEL_TRAINER
+#include "training.h"
+#else
+#define MODEL_TRAINER 0
+#endif
 
 /* What the device is and runs. Text ends with a zero byte; its length is known by that. */
 typedef struct {
@@ -30,6 +34,7 @@ typedef struct {
     char y_dtype[sizeof MODEL_Y_DTYPE];
     char name[sizeof MODEL_NAME];
     char mcu[sizeof "atmega4809"];
+    uint8_t trainer; /* 0 none, 1 in integers, 2 in float32 */
 } WIRE link_card;
 
 static const link_card card = {
@@ -50,15 +55,16 @@ static const link_card card = {
     .y_dtype = MODEL_Y_DTYPE,
     .name = MODEL_NAME,
     .mcu = "atmega4809",
+    .trainer = MODEL_TRAINER,
 };
 
-static uint8_t arena[MODEL_ARENA] __attribute__((aligned(4)));
+uint8_t arena[MODEL_ARENA] __attribute__((aligned(4)));
+uint8_t exchange_head[EXCHANGE_HEAD];
 static eng_frame_decoder decoder;
-static uint16_t filled;  /* payload bytes of this frame so far */
-static uint8_t first;    /* the first of them */
-static bool storing;     /* they are a model's input, of the right size */
-static bool damaged;     /* something came in damaged and has not been answered */
-static uint16_t damages; /* how often since reset */
+static const exchange_request *request; /* what this frame asks for; null if it is nothing, or has the wrong size */
+static uint16_t filled;                 /* payload bytes of this frame so far */
+static bool damaged;                    /* something came in damaged and has not been answered */
+static uint16_t damages;                /* how often since reset */
 
 static void send(uint8_t kind, uint8_t sequence, const void *head, uint16_t head_size, const void *body, uint16_t body_size)
 {
@@ -69,7 +75,17 @@ static void send(uint8_t kind, uint8_t sequence, const void *head, uint16_t head
         usart_send(wire);
 }
 
-static void answer(const void *head, uint16_t head_size, const void *body, uint16_t body_size)
+uint16_t exchange_size(void)
+{
+    return decoder.header.size;
+}
+
+uint16_t exchange_echo(void)
+{
+    return decoder.crc;
+}
+
+void exchange_answer(const void *head, uint16_t head_size, const void *body, uint16_t body_size)
 {
     send(decoder.header.kind | LINK_ANSWER, decoder.header.sequence, head, head_size, body, body_size);
 }
@@ -84,6 +100,11 @@ static void refuse(uint8_t sequence, uint16_t echo, link_error error, uint16_t d
     send(LINK_ERROR, sequence, &head, sizeof head, NULL, 0);
 }
 
+void exchange_refuse(link_error error, uint16_t detail)
+{
+    refuse(decoder.header.sequence, decoder.crc, error, detail);
+}
+
 static void answer_hello(void)
 {
     const struct {
@@ -91,10 +112,10 @@ static void answer_hello(void)
         uint8_t protocol;
         uint32_t clock;
     } WIRE head = {decoder.crc, LINK_PROTOCOL, clock_hz()};
-    if (first != LINK_PROTOCOL)
-        refuse(decoder.header.sequence, decoder.crc, LINK_ERR_PROTOCOL, LINK_PROTOCOL);
+    if (exchange_head[0] != LINK_PROTOCOL)
+        exchange_refuse(LINK_ERR_PROTOCOL, LINK_PROTOCOL);
     else
-        answer(&head, sizeof head, &card, sizeof card);
+        exchange_answer(&head, sizeof head, &card, sizeof card);
 }
 
 static void answer_run(void)
@@ -103,16 +124,22 @@ static void answer_run(void)
         uint16_t echo;
         uint32_t cycles;
     } WIRE head = {decoder.crc, timer_measure(model_run, arena)};
-    answer(&head, sizeof head, arena + MODEL_Y_OFFSET, MODEL_Y_SIZE);
+    exchange_answer(&head, sizeof head, arena + MODEL_Y_OFFSET, MODEL_Y_SIZE);
 }
 
 static void answer_selftest(void)
 {
+#if MODEL_TRAINER
+    if (training_learned()) {
+        exchange_refuse(LINK_ERR_LEARNED, 0);
+        return;
+    }
+#endif
     const struct {
         uint16_t echo;
         uint8_t status;
     } WIRE head = {decoder.crc, (uint8_t)model_selftest(arena)};
-    answer(&head, sizeof head, NULL, 0);
+    exchange_answer(&head, sizeof head, NULL, 0);
 }
 
 static void answer_stats(void)
@@ -120,35 +147,51 @@ static void answer_stats(void)
     const struct {
         uint16_t echo, ram, data, arena, stack, damages;
     } WIRE head = {decoder.crc, STACK_RAM, (uint16_t)(STACK_RAM - stack_room()), MODEL_ARENA, stack_peak(), damages};
-    answer(&head, sizeof head, NULL, 0);
+    exchange_answer(&head, sizeof head, NULL, 0);
 }
 
-typedef struct {
-    uint8_t kind;
-    uint16_t size;
-    void (*respond)(void);
-} request;
-
-static const request requests[] = {
-    {LINK_HELLO, 1, answer_hello},
-    {LINK_RUN, MODEL_X_SIZE, answer_run},
-    {LINK_SELFTEST, 0, answer_selftest},
-    {LINK_STATS, 0, answer_stats},
+/* By kind, from 1 on. */
+static const exchange_request requests[] = {[LINK_HELLO - 1] = {1, 1, false, answer_hello},
+                                            [LINK_RUN - 1] = {MODEL_X_SIZE, 0, false, answer_run},
+                                            [LINK_SELFTEST - 1] = {0, 0, false, answer_selftest},
+                                            [LINK_STATS - 1] = {0, 0, false, answer_stats},
+#if MODEL_TRAINER
+                                            TRAINING_REQUESTS
+#endif
 };
+
+static const exchange_request *known(uint8_t kind)
+{
+    const uint8_t at = (uint8_t)(kind - 1);
+    return at < sizeof requests / sizeof requests[0] ? &requests[at] : NULL;
+}
+
+static bool has_size(const exchange_request *r, uint16_t size)
+{
+    return size == r->size || (r->upto && size > r->head && size < r->size);
+}
 
 static void respond(void)
 {
-    const eng_frame_header *h = &decoder.header;
-    for (uint8_t i = 0; i < sizeof requests / sizeof requests[0]; ++i) {
-        if (requests[i].kind != h->kind)
-            continue;
-        if (requests[i].size == h->size)
-            requests[i].respond();
-        else
-            refuse(h->sequence, decoder.crc, LINK_ERR_LENGTH, requests[i].size);
-        return;
-    }
-    refuse(h->sequence, decoder.crc, LINK_ERR_KIND, h->kind);
+    const exchange_request *r = known(decoder.header.kind);
+    if (request)
+        request->respond();
+    else if (r)
+        exchange_refuse(LINK_ERR_LENGTH, r->size);
+    else
+        exchange_refuse(LINK_ERR_KIND, decoder.header.kind);
+}
+
+/* Where a payload byte behind the head goes. */
+static uint8_t *place(uint16_t at)
+{
+#if MODEL_TRAINER
+    if (request->upto)
+        return arena + at;
+    if (at >= MODEL_X_SIZE)
+        return arena + MODEL_TARGET_OFFSET + (at - MODEL_X_SIZE);
+#endif
+    return arena + MODEL_X_OFFSET + at;
 }
 
 void link_init(void)
@@ -156,6 +199,9 @@ void link_init(void)
     eng_frame_reset(&decoder);
     damaged = false;
     damages = 0;
+#if MODEL_TRAINER
+    training_init();
+#endif
 }
 
 static void note_damage(void)
@@ -170,13 +216,17 @@ void link_receive(uint8_t wire)
     switch (eng_frame_decode(&decoder, wire, &byte)) {
     case ENG_FRAME_START:
         filled = 0;
-        storing = decoder.header.kind == LINK_RUN && decoder.header.size == MODEL_X_SIZE;
+        request = known(decoder.header.kind);
+        if (request && !has_size(request, decoder.header.size))
+            request = NULL;
         break;
     case ENG_FRAME_BYTE:
-        if (filled == 0)
-            first = byte;
-        if (storing)
-            arena[MODEL_X_OFFSET + filled] = byte;
+        if (request) {
+            if (filled < request->head)
+                exchange_head[filled] = byte;
+            else
+                *place((uint16_t)(filled - request->head)) = byte;
+        }
         ++filled;
         break;
     case ENG_FRAME_GOOD:

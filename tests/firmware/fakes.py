@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import trainers
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FIRMWARE = ROOT / "firmware"
@@ -29,9 +31,13 @@ def build_fuzzer(files: Mapping[str, str], out: Path) -> Path:
 def _compile(files: Mapping[str, str], out: Path, name: str, extra: list[Path], flags: list[str]) -> Path:
     for file, text in files.items():
         (out / file).write_text(text)
-    sources = [FIRMWARE / "link.c", ROOT / "csrc/src/frame.c", HERE / "hardware.c", out / "model.c", *extra]
+    trains = "MODEL_TRAINER" in files["model.h"]
+    sources = [FIRMWARE / "link.c", HERE / "hardware.c", out / "model.c", *extra]
+    sources += [FIRMWARE / "training.c", *trainers.core_objects()] if trains else [ROOT / "csrc/src/frame.c"]
     includes = [f"-I{folder}" for folder in (ROOT / "csrc/include", FIRMWARE, out)]
-    subprocess.run(["cc", "-std=c11", *flags, *WARNINGS, *includes, *map(str, sources), "-o", str(out / name)], check=True)
+    subprocess.run(
+        ["cc", "-std=c11", *flags, *WARNINGS, *includes, *map(str, sources), "-lm", "-o", str(out / name)], check=True
+    )
     return out / name
 
 
@@ -47,8 +53,15 @@ class Board:
         self.to_host = to_host
         self.written: list[bytes] = []
         self._link = ctypes.CDLL(str(library))
-        self._link.link_init()
+        #: The device's EEPROM, which outlives a reset.
+        self.cells = (ctypes.c_uint8 * 256).in_dll(self._link, "cells")
+        self.cells[:] = [0xFF] * 256
+        self.reset()
         self._incoming = bytearray()
+
+    def reset(self) -> None:
+        """Start the device again."""
+        self._link.link_init()
 
     def write(self, data: bytes) -> int:
         self.written.append(data)

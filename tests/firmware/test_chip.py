@@ -238,7 +238,7 @@ def test_wrong_lengths_versions_and_oversized_frames(tiny_image: toolchain.Firmw
         assert answer.kind == protocol.ERROR, size
         assert protocol.parse_error(answer.payload[2:]) == (protocol.ERR_LENGTH, 12)
         assert chip.read(arena, 17) == before, "something was stored"
-    answer = exchange(port, protocol.HELLO, b"\x02")
+    answer = exchange(port, protocol.HELLO, b"\x01")
     assert protocol.parse_error(answer.payload[2:]) == (protocol.ERR_PROTOCOL, protocol.PROTOCOL)
     answer = exchange(port, 0x55, b"")
     assert protocol.parse_error(answer.payload[2:]) == (protocol.ERR_KIND, 0x55)

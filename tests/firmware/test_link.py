@@ -52,6 +52,7 @@ def test_hello_tells_everything(client: device.Client) -> None:
     assert card.y == device.TensorCard((5,), np.dtype("int8"), 0.25, 7)
 
     assert card.engine == engine.__version__
+    assert card.trainer is None
 
 
 def test_run(client: device.Client) -> None:
@@ -118,15 +119,15 @@ def test_expected_model(board: Board) -> None:
 def test_another_protocol_is_refused_on_both_sides(
     board: Board, client: device.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (answer,) = exchange(board, protocol.HELLO, b"\x02")
-    assert (answer.kind, protocol.parse_error(answer.payload[2:])) == (protocol.ERROR, (protocol.ERR_PROTOCOL, 1))
-    monkeypatch.setattr(protocol, "PROTOCOL", 2)
+    (answer,) = exchange(board, protocol.HELLO, b"\x01")
+    assert (answer.kind, protocol.parse_error(answer.payload[2:])) == (protocol.ERROR, (protocol.ERR_PROTOCOL, 2))
+    monkeypatch.setattr(protocol, "PROTOCOL", 3)
     with pytest.raises(
-        device.ProtocolError, match="speaks version 1 of the protocol, this package version 2: its firmware is older"
+        device.ProtocolError, match="speaks version 2 of the protocol, this package version 3: its firmware is older"
     ):
         client.hello()
-    with pytest.raises(device.ProtocolError, match="speaks version 3"):
-        protocol.parse_hello(b"\x03" + bytes(40))
+    with pytest.raises(device.ProtocolError, match="speaks version 4"):
+        protocol.parse_hello(b"\x04" + bytes(40))
 
 
 @pytest.mark.parametrize("size", [0, 1, tiny.X_SIZE - 1, tiny.X_SIZE + 1, 300, 7000, frame.PAYLOAD_MAX])
@@ -161,7 +162,7 @@ def test_refusals_in_words() -> None:
 @pytest.mark.parametrize(
     ("parse", "data", "message"),
     [
-        (protocol.parse_hello, b"\x01\x00", "ends early"),
+        (protocol.parse_hello, b"\x02\x00", "ends early"),
         (protocol.parse_selftest, b"", "ends early: it lacks 1 bytes"),
         (protocol.parse_selftest, b"\x00\x00", "has 1 bytes where 0 belong"),
         (protocol.parse_stats, bytes(9), "ends early"),
@@ -180,6 +181,7 @@ def test_card_that_makes_no_sense(board: Board) -> None:
         (b"int8\x00int8", b"intx\x00int8"),
         (b"int8\x00int8", b"int16\x00int8"),
         (b"atmega4809\x00", b"atmega4809"),
+        (b"atmega4809\x00\x00", b"atmega4809\x00\x03"),
     ]:
         with pytest.raises(device.ProtocolError):
             protocol.parse_hello(good.replace(text, bad))
@@ -314,7 +316,7 @@ def test_constants_are_those_of_the_firmware() -> None:
     defines = dict(re.findall(r"#define LINK_(\w+) +(\w+)", header))
     for name, value in defines.items():
         assert getattr(protocol, name) == int(value, 0), name
-    assert len(defines) == 7
+    assert len(defines) == 15
     errors = re.findall(r"LINK_(ERR_\w+)", header.partition("typedef enum")[2])
     assert [getattr(protocol, name) for name in errors] == list(range(1, len(errors) + 1))
 

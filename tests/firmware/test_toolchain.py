@@ -164,7 +164,7 @@ def test_the_makefile_alone(tmp_path: Path) -> None:
 
 ALLOWED = re.compile(
     r"__\w+|eng_\w+|model_\w+|link_\w+|usart_\w+|timer_\w+|stack_\w+|clock_\w+|main|answer\w*|refuse|respond|requests|card|arena"
-    r"|raw|nothing|overhead|w|decoder|filled|first|storing|damage\w*|note_damage|send|stuffed\w*|plain_byte|header_byte|source_byte"
+    r"|raw|nothing|overhead|w|decoder|filled|exchange_\w+|request|known|has_size|place|damage\w*|note_damage|send|stuffed\w*|plain_byte|header_byte|source_byte"
     r"|block_length|check_byte|broken|delimiter|complete|body_done|mem(cpy|set|cmp)"
 )
 

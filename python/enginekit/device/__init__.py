@@ -7,6 +7,7 @@ from enginekit.device.protocol import (
     Batch,
     Card,
     DeviceError,
+    Learner,
     ModelMismatchError,
     NoAnswerError,
     ProtocolError,
@@ -14,8 +15,10 @@ from enginekit.device.protocol import (
     RequestError,
     Selftest,
     Stats,
+    StepError,
     TensorCard,
 )
+from enginekit.device.trainee import Lesson, Trainee
 
 __all__ = [
     "BOARDS",
@@ -24,6 +27,8 @@ __all__ = [
     "Card",
     "Client",
     "DeviceError",
+    "Learner",
+    "Lesson",
     "ModelMismatchError",
     "NoAnswerError",
     "Port",
@@ -32,7 +37,9 @@ __all__ = [
     "RequestError",
     "Selftest",
     "Stats",
+    "StepError",
     "TensorCard",
+    "Trainee",
     "candidates",
     "connect",
 ]

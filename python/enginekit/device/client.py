@@ -14,12 +14,15 @@ from enginekit.device.protocol import Batch, Card, ModelMismatchError, NoAnswerE
 
 if TYPE_CHECKING:
     from engine import Model
+    from enginekit.trainer import Trainer
 
 #: Bytes that the client reads through in one attempt: more than twice the longest answer that a chip of 6 KB gives.
 _ENOUGH = 16384
 #: Silence that ends a broken answer: longer than the gaps that USB makes, and than the device's own patience (s).
 _GAP = 0.1
 _QUIET = 0.03
+#: Requests whose answer depends on the model's size.
+_LONG = (protocol.RUN, protocol.SELFTEST, protocol.TRAIN, protocol.EVALUATE)
 
 
 class Port(Protocol):
@@ -47,8 +50,8 @@ class Client:
     ----------
     port : Port
         A ``serial.Serial``, or :class:`enginekit.sim.SimulatedSerial`.
-    model : engine.Model, optional
-        The model that the device must run; another one is an error at the first request.
+    model : engine.Model or Trainer, optional
+        What the device must run; another one is an error at the first request.
     attempts : int
         How often a request is sent before giving up.
     patience : float
@@ -66,7 +69,7 @@ class Client:
         self,
         port: Port,
         *,
-        model: Model | None = None,
+        model: Model | Trainer | None = None,
         attempts: int = 5,
         patience: float = 0.5,
         run_patience: float = 10.0,
@@ -255,7 +258,7 @@ class Client:
         what = f"{protocol.VERB_NAMES[kind]}: no answer from {where} to {self._attempts} requests"
         if heard:
             return f"{what}; {heard} bytes came that are none: a disturbed line, another baud rate, or another firmware"
-        slow = f" Or does it take longer than {self._run_patience} s?" if kind in {protocol.RUN, protocol.SELFTEST} else ""
+        slow = f" Or does it take longer than {self._run_patience} s?" if kind in _LONG else ""
         return (
             f"{what} and not a single byte: is this the right port, and has the firmware been flashed (enginekit flash)?{slow}"
         )

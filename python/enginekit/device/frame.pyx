@@ -32,7 +32,7 @@ cdef extern from "eng/frame.h" nogil:
         ENG_FRAME_GOOD
         ENG_FRAME_BAD
 
-    uint16_t eng_frame_crc(uint16_t crc, uint8_t byte)
+    uint16_t eng_frame_crc_block(uint16_t crc, const uint8_t *data, size_t size)
     void eng_frame_encode(eng_frame_encoder *e, uint8_t kind, uint8_t sequence, const uint8_t *head, uint16_t head_size,
                           const uint8_t *body, uint16_t body_size)
     bint eng_frame_next(eng_frame_encoder *e, uint8_t *wire)
@@ -84,12 +84,8 @@ def crc(data: bytes) -> int:
     >>> hex(crc(b"123456789"))
     '0x29b1'
     """
-    cdef uint16_t value = ENG_FRAME_CRC_START
     cdef const uint8_t[::1] view = data
-    cdef Py_ssize_t i
-    for i in range(view.shape[0]):
-        value = eng_frame_crc(value, view[i])
-    return value
+    return eng_frame_crc_block(ENG_FRAME_CRC_START, &view[0] if view.shape[0] > 0 else NULL, <size_t>view.shape[0])
 
 
 def encode(int kind, int sequence, payload: bytes) -> Encoded:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from enginekit.device.client import Client
 from enginekit.device.protocol import DeviceError
+from enginekit.device.trainee import Trainee
 
 if TYPE_CHECKING:
     from engine import Model
+    from enginekit.trainer import Trainer
 
 BAUD = 115200
 #: USB vendors whose boards carry an ATmega4809: Arduino, and Microchip (both of its numbers).
@@ -23,7 +25,18 @@ def candidates() -> list[str]:
     return [f"{port.device} ({port.description})" for port in ports]
 
 
-def connect(url: str | None = None, *, baud: int = BAUD, model: Model | None = None, **options: Any) -> Client:
+@overload
+def connect(url: str | None = None, *, baud: int = BAUD, model: Model | None = None, **options: Any) -> Client: ...
+@overload
+def connect(url: str | None = None, *, baud: int = BAUD, trainer: Trainer, **options: Any) -> Trainee: ...
+def connect(
+    url: str | None = None,
+    *,
+    baud: int = BAUD,
+    model: Model | None = None,
+    trainer: Trainer | None = None,
+    **options: Any,
+) -> Client:
     """Open a serial port and return a client of the device behind it.
 
     Parameters
@@ -34,12 +47,15 @@ def connect(url: str | None = None, *, baud: int = BAUD, model: Model | None = N
         Bits a second, as the firmware was built.
     model : engine.Model, optional
         The model that the device must run.
+    trainer : Trainer, optional
+        The trainer that the device must hold.
     **options
         Passed to :class:`Client`.
 
     Returns
     -------
-    Client
+    Client or Trainee
+        The latter with a trainer.
 
     Raises
     ------
@@ -56,7 +72,7 @@ def connect(url: str | None = None, *, baud: int = BAUD, model: Model | None = N
         port = serial.serial_for_url(url, baudrate=baud)
     except (OSError, ValueError) as error:
         raise DeviceError(f"connect: cannot open {url}: {error}. {_offer()}") from error
-    return Client(port, model=model, **options)
+    return Client(port, model=model, **options) if trainer is None else Trainee(port, trainer, **options)
 
 
 def _offer() -> str:

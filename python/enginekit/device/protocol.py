@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 
 from engine.errors import EngineError
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 HELLO = 0x01
 RUN = 0x02
 SELFTEST = 0x03
 STATS = 0x04
+TRAINER = 0x05
+TRAIN = 0x06
+EVALUATE = 0x07
+READ = 0x08
+WRITE = 0x09
+SAVE = 0x0A
+LOAD = 0x0B
+RESTART = 0x0C
 ANSWER = 0x80
 ERROR = 0xFF
 
@@ -24,11 +32,35 @@ ERR_DAMAGED = 1
 ERR_KIND = 2
 ERR_LENGTH = 3
 ERR_PROTOCOL = 4
+ERR_STEP = 5
+ERR_LABEL = 6
+ERR_RANGE = 7
+ERR_ROOM = 8
+ERR_RECORD = 9
+ERR_LEARNED = 10
+
+#: By the number of ``MODEL_TRAINER``.
+TRAINERS = (None, "integer", "float32")
 
 #: ``eng_status`` by number.
 STATUS = ("ok", "null", "op", "shape", "range", "overflow", "align", "arena", "overlap", "selftest")
 
-VERB_NAMES = {HELLO: "hello", RUN: "run", SELFTEST: "selftest", STATS: "stats"}
+VERB_NAMES = {
+    HELLO: "hello",
+    RUN: "run",
+    SELFTEST: "selftest",
+    STATS: "stats",
+    TRAINER: "trainer",
+    TRAIN: "train",
+    EVALUATE: "evaluate",
+    READ: "read",
+    WRITE: "write",
+    SAVE: "save",
+    LOAD: "load",
+    RESTART: "restart",
+}
+#: What is in EEPROM when nothing can be loaded.
+_RECORDS = ("EEPROM is empty", "EEPROM holds the weights of another trainer", "what EEPROM holds is damaged")
 
 
 class DeviceError(EngineError):
@@ -45,6 +77,10 @@ class ProtocolError(DeviceError):
 
 class RequestError(DeviceError):
     """The device understood a request and refused it."""
+
+
+class StepError(RequestError):
+    """The device has been trained by someone else meanwhile."""
 
 
 class ModelMismatchError(DeviceError):
@@ -86,6 +122,8 @@ class Card:
         Bytes of RAM for activations.
     x, y : TensorCard
         The model's input and output.
+    trainer : "integer", "float32" or None
+        Whether the model trains on the chip, and how.
     """
 
     mcu: str
@@ -96,6 +134,7 @@ class Card:
     arena: int
     x: TensorCard
     y: TensorCard
+    trainer: str | None
 
 
 class Reply(NamedTuple):
@@ -149,6 +188,31 @@ class Selftest(NamedTuple):
     status: str
 
 
+@dataclass(frozen=True)
+class Learner:
+    """How far a trainer on a device is.
+
+    Parameters
+    ----------
+    steps : int
+        Samples that it has been trained on.
+    state : int
+        Bytes of its state.
+    crc : int
+        CRC-16 of the state.
+    chunk : int
+        Most bytes that can be written at once.
+    saved : int
+        Bytes of EEPROM that hold a state of this trainer; 0 if none is there.
+    """
+
+    steps: int
+    state: int
+    crc: int
+    chunk: int
+    saved: int
+
+
 class _Reader:
     """Takes fields off the front of an answer."""
 
@@ -191,9 +255,12 @@ def parse_hello(data: bytes) -> Card:
     arena = reader.integer("H")
     tensors = [_tensor_fields(reader) for _ in "xy"]
     x, y = (_tensor(*fields, reader.text()) for fields in tensors)
-    card = Card(clock_hz=clock, engine=version, hash=digest, arena=arena, x=x, y=y, name=reader.text(), mcu=reader.text())
+    name, mcu = reader.text(), reader.text()
+    trainer = reader.integer("B")
     reader.rest(0)
-    return card
+    if trainer >= len(TRAINERS):
+        raise ProtocolError(f"the device has a trainer of kind {trainer}, which this version does not know")
+    return Card(mcu, clock, version, name, digest, arena, x, y, TRAINERS[trainer])
 
 
 def _tensor_fields(reader: _Reader) -> tuple[float, int, int, tuple[int, ...]]:
@@ -235,6 +302,26 @@ def parse_stats(data: bytes) -> Stats:
     return stats
 
 
+def parse_learner(data: bytes) -> Learner:
+    """Read the answer to trainer, without its echo."""
+    reader = _Reader("trainer", data)
+    learner = Learner(*(int(field) for field in reader.take("I4H")))
+    reader.rest(0)
+    return learner
+
+
+def parse_outcome(kind: int, data: bytes, size: int) -> tuple[int, bytes]:
+    """Read the answer to train or evaluate, without its echo: cycles, and the outcome of so many bytes."""
+    reader = _Reader(VERB_NAMES[kind], data)
+    cycles = reader.integer("I")
+    return cycles, reader.rest(size)
+
+
+def parse_bytes(kind: int, data: bytes, size: int) -> bytes:
+    """Read an answer that is so many bytes and nothing else, without its echo."""
+    return _Reader(VERB_NAMES[kind], data).rest(size)
+
+
 def parse_error(data: bytes) -> tuple[int, int]:
     """Read a refusal, without its echo: the error's number and detail."""
     reader = _Reader("a request", data)
@@ -250,9 +337,26 @@ def refusal(kind: int, size: int, code: int, detail: int) -> DeviceError:
         return version_error(detail)
     if code == ERR_LENGTH:
         return RequestError(f"the device refused {verb}: it came with {size} bytes of data, and its model takes {detail}")
+    if code == ERR_KIND and TRAINER <= kind <= RESTART:
+        return RequestError(f"the device refused {verb}: its model is no trainer; emit it with --train, build and flash it")
     if code == ERR_KIND:
         return RequestError(f"the device refused {verb}: its firmware does not know it")
+    said = _training_refusal(code, detail)
+    if said is not None:
+        return (StepError if code == ERR_STEP else RequestError)(f"the device refused {verb}: {said}")
     return ProtocolError(f"the device refused {verb} with error {code} ({detail}), which this version does not know")
+
+
+def _training_refusal(code: int, detail: int) -> str | None:
+    if code == ERR_RECORD and detail < len(_RECORDS):
+        return _RECORDS[detail]
+    return {
+        ERR_STEP: f"it has made another number of steps, {detail} modulo 65536",
+        ERR_LABEL: f"no such label; it knows {detail} classes",
+        ERR_RANGE: f"beyond its state of {detail} bytes",
+        ERR_ROOM: f"its EEPROM lacks {detail} bytes; read the state and keep it on the host",
+        ERR_LEARNED: "the self-test would lose what it has learned; save or read the state, then restart",
+    }.get(code)
 
 
 def version_error(protocol: int) -> ProtocolError:
