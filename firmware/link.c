@@ -58,8 +58,9 @@ static const link_card card = {
     .trainer = MODEL_TRAINER,
 };
 
-uint8_t arena[MODEL_ARENA] __attribute__((aligned(4)));
-uint8_t exchange_head[EXCHANGE_HEAD];
+/* Initialized, so that older compilers do not make them common symbols, whose places the linker chooses. */
+uint8_t arena[MODEL_ARENA] __attribute__((aligned(4))) = {0};
+uint8_t exchange_head[EXCHANGE_HEAD] = {0};
 static eng_frame_decoder decoder;
 static const exchange_request *request; /* what this frame asks for; null if it is nothing, or has the wrong size */
 static uint16_t filled;                 /* payload bytes of this frame so far */
