@@ -60,7 +60,7 @@ static const link_card card = {
 
 /* Initialized, so that older compilers do not make them common symbols, whose places the linker chooses. */
 uint8_t arena[MODEL_ARENA] __attribute__((aligned(4))) = {0};
-uint8_t exchange_head[EXCHANGE_HEAD] = {0};
+exchange_bytes exchange_head = {{0}};
 static eng_frame_decoder decoder;
 static const exchange_request *request; /* what this frame asks for; null if it is nothing, or has the wrong size */
 static uint16_t filled;                 /* payload bytes of this frame so far */
@@ -113,7 +113,7 @@ static void answer_hello(void)
         uint8_t protocol;
         uint32_t clock;
     } WIRE head = {decoder.crc, LINK_PROTOCOL, clock_hz()};
-    if (exchange_head[0] != LINK_PROTOCOL)
+    if (exchange_head.bytes[0] != LINK_PROTOCOL)
         exchange_refuse(LINK_ERR_PROTOCOL, LINK_PROTOCOL);
     else
         exchange_answer(&head, sizeof head, &card, sizeof card);
@@ -224,7 +224,7 @@ void link_receive(uint8_t wire)
     case ENG_FRAME_BYTE:
         if (request) {
             if (filled < request->head)
-                exchange_head[filled] = byte;
+                exchange_head.bytes[filled] = byte;
             else
                 *place((uint16_t)(filled - request->head)) = byte;
         }

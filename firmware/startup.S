@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vector table and reset path of the ATmega4809, for toolchains without the device; one with it brings its own.
  * Names are those of avr-libc's startup: __vector_N for interrupt N, __vector_default for every interrupt without a
- * handler. All are weak. The default stops the chip: interrupts off, BREAK (a simulator or debugger halts there), loop. */
+ * handler. All are weak. The default stops the chip: interrupts off, BREAK (a simulator or debugger halts there), loop.
+ * POLLED is for programs that never enable interrupts: of the table there is only what reset needs. */
 
     .equ    SPL, 0x3d
     .equ    SPH, 0x3e
@@ -20,9 +21,11 @@
     .global __vectors
 __vectors:
     jmp     __init
+#ifndef POLLED
     .irp    number, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39
     vector  \number
     .endr
+#endif
     .size   __vectors, . - __vectors
 
     .section .init0, "ax", @progbits
@@ -44,6 +47,7 @@ __init:
     jmp     __stop
 
     .section .text.startup, "ax", @progbits
+#ifndef POLLED
     .global __bad_interrupt
     .type   __bad_interrupt, @function
 __bad_interrupt:
@@ -52,6 +56,7 @@ __bad_interrupt:
     .weak   __vector_default
     .type   __vector_default, @function
 __vector_default:
+#endif
     .global __stop
     .type   __stop, @function
 __stop:

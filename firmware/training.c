@@ -8,14 +8,19 @@
 #include "timer.h"
 
 typedef struct {
-    uint16_t crc; /* of all that follows, the state included */
+    uint16_t crc; /* of all that follows */
     uint16_t size;
     uint8_t hash[4];
-} WIRE record_head;
+    uint8_t state[MODEL_STATE_SIZE];
+} WIRE record;
 
-enum { RECORD_SIZE = sizeof(record_head) + MODEL_STATE_SIZE, NOTHING = 0, OTHER = 1, DAMAGED = 2, SOUND = 3 };
+enum { HEAD_SIZE = sizeof(record) - MODEL_STATE_SIZE, CRC_SIZE = 2 };
+enum { NOTHING = 0, OTHER = 1, DAMAGED = 2, SOUND = 3 };
 
-static const uint8_t hash[8] = MODEL_HASH;
+static const struct {
+    uint16_t size;
+    uint8_t hash[8]; /* a record has the first 4 */
+} WIRE own = {MODEL_STATE_SIZE, MODEL_HASH};
 
 static bool learned;
 /* The answer to the last step, in case its request comes again. */
@@ -27,13 +32,7 @@ static struct {
 static bool repeatable;
 
 static uint8_t *const state = arena + MODEL_STATE_OFFSET;
-
-static uint32_t steps(void)
-{
-    uint32_t n;
-    memcpy(&n, state, sizeof n);
-    return n;
-}
+static const uint32_t *const steps = (const uint32_t *)(arena + MODEL_STATE_OFFSET);
 
 static void changed(bool by_learning)
 {
@@ -43,45 +42,63 @@ static void changed(bool by_learning)
 
 /* ---- EEPROM ---- */
 
-static uint16_t crc_behind(const record_head *head, const uint8_t *data)
+#if MODEL_STATE_SIZE + 8 <= EEPROM_SIZE
+static uint16_t record_crc(const record *r)
 {
-    const uint8_t *const rest = (const uint8_t *)head + sizeof head->crc;
-    const uint16_t crc = eng_frame_crc_block(ENG_FRAME_CRC_START, rest, sizeof *head - sizeof head->crc);
-    return eng_frame_crc_block(crc, data, MODEL_STATE_SIZE);
+    return eng_frame_crc_block(ENG_FRAME_CRC_START, (const uint8_t *)r + CRC_SIZE, sizeof *r - CRC_SIZE);
 }
 
-static uint8_t record_kind(void)
+static uint8_t record_kind(const record *r)
 {
-    record_head head;
-    const uint8_t *const cells = eeprom_cells();
-    memcpy(&head, cells, sizeof head);
-    if (head.crc == UINT16_MAX && head.size == UINT16_MAX)
+    if (r->crc == UINT16_MAX && r->size == UINT16_MAX)
         return NOTHING;
-    if (memcmp(head.hash, hash, sizeof head.hash) != 0)
+    if (memcmp(r->hash, own.hash, sizeof r->hash) != 0)
         return OTHER;
-    if (head.size != MODEL_STATE_SIZE || RECORD_SIZE > EEPROM_SIZE)
-        return DAMAGED;
-    return crc_behind(&head, cells + sizeof head) == head.crc ? SOUND : DAMAGED;
+    return r->crc == record_crc(r) ? SOUND : DAMAGED;
 }
 
-static bool load(void)
+static const record *saved(void)
 {
-    if (record_kind() != SOUND)
-        return false;
-    memcpy(state, eeprom_cells() + sizeof(record_head), MODEL_STATE_SIZE);
-    changed(true);
-    return true;
+    return (const record *)eeprom_cells();
 }
 
-/* The head last: until it is there, the old one does not fit the new state. */
-static void store(void)
+/* The CRC last: until it is there, the old one does not fit what is new. */
+static bool store(void)
 {
-    record_head head = {0, MODEL_STATE_SIZE, {0}};
-    memcpy(head.hash, hash, sizeof head.hash);
-    head.crc = crc_behind(&head, state);
-    eeprom_write(sizeof head, state, MODEL_STATE_SIZE);
-    eeprom_write(0, (const uint8_t *)&head, sizeof head);
+    const uint16_t head_crc = eng_frame_crc_block(ENG_FRAME_CRC_START, (const uint8_t *)&own, HEAD_SIZE - CRC_SIZE);
+    const uint16_t crc = eng_frame_crc_block(head_crc, state, MODEL_STATE_SIZE);
+    eeprom_write(CRC_SIZE, (const uint8_t *)&own, HEAD_SIZE - CRC_SIZE);
+    eeprom_write(HEAD_SIZE, state, MODEL_STATE_SIZE);
+    eeprom_write(0, (const uint8_t *)&crc, CRC_SIZE);
+    return record_kind(saved()) == SOUND;
 }
+
+static uint8_t load(void)
+{
+    const uint8_t kind = record_kind(saved());
+    if (kind == SOUND) {
+        memcpy(state, saved()->state, MODEL_STATE_SIZE);
+        changed(true);
+    }
+    return kind;
+}
+#else
+static uint8_t record_kind(const void *r)
+{
+    (void)r;
+    return NOTHING;
+}
+
+static const void *saved(void)
+{
+    return NULL;
+}
+
+static uint8_t load(void)
+{
+    return NOTHING;
+}
+#endif
 
 /* ---- answers ---- */
 
@@ -95,7 +112,7 @@ void training_init(void)
 {
     model_start(arena);
     changed(false);
-    load();
+    (void)load();
 }
 
 bool training_learned(void)
@@ -110,65 +127,59 @@ void training_tell(void)
         uint32_t steps;
         uint16_t state, crc, chunk, saved;
     } WIRE head = {
-        exchange_echo(),  steps(),
+        exchange_echo(),  *steps,
         MODEL_STATE_SIZE, eng_frame_crc_block(ENG_FRAME_CRC_START, state, MODEL_STATE_SIZE),
-        TRAINING_CHUNK,   record_kind() == SOUND ? RECORD_SIZE : 0,
+        TRAINING_CHUNK,   record_kind(saved()) == SOUND ? sizeof(record) : 0,
     };
     exchange_answer(&head, sizeof head, NULL, 0);
 }
 
-#if MODEL_CLASSES
 static bool has_label(void)
 {
+#if MODEL_CLASSES
     uint16_t label;
     memcpy(&label, arena + MODEL_TARGET_OFFSET, sizeof label);
-    if (label < MODEL_CLASSES)
-        return true;
-    exchange_refuse(LINK_ERR_LABEL, MODEL_CLASSES);
-    return false;
-}
-#else
-static bool has_label(void)
-{
+    if (label >= MODEL_CLASSES) {
+        exchange_refuse(LINK_ERR_LABEL, MODEL_CLASSES);
+        return false;
+    }
+#endif
     return true;
 }
-#endif
 
-static void learn(void)
+static void run(void (*work)(uint8_t *arena))
 {
-    last.cycles = timer_measure(model_train_step, arena);
-    memcpy(last.outcome, arena + MODEL_OUTCOME_OFFSET, sizeof last.outcome);
     last.echo = exchange_echo();
-    learned = true;
-    repeatable = true;
+    last.cycles = timer_measure(work, arena);
+    memcpy(last.outcome, arena + MODEL_OUTCOME_OFFSET, sizeof last.outcome);
+}
+
+static void answer_last(void)
+{
+    exchange_answer(&last, sizeof last, NULL, 0);
 }
 
 void training_train(void)
 {
-    uint32_t before;
-    memcpy(&before, exchange_head, sizeof before);
-    const bool again = repeatable && before + 1 == steps() && last.echo == exchange_echo();
-    if (!again) {
-        if (before != steps()) {
-            exchange_refuse(LINK_ERR_STEP, (uint16_t)steps());
-            return;
-        }
-        if (!has_label())
-            return;
-        learn();
+    const uint32_t before = exchange_head.word;
+    if (repeatable && before + 1 == *steps && last.echo == exchange_echo()) {
+        answer_last();
+    } else if (before != *steps) {
+        exchange_refuse(LINK_ERR_STEP, (uint16_t)*steps);
+    } else if (has_label()) {
+        run(model_train_step);
+        learned = repeatable = true;
+        answer_last();
     }
-    exchange_answer(&last, sizeof last, NULL, 0);
 }
 
 void training_evaluate(void)
 {
-    if (!has_label())
-        return;
-    const struct {
-        uint16_t echo;
-        uint32_t cycles;
-    } WIRE head = {exchange_echo(), timer_measure(model_evaluate, arena)};
-    exchange_answer(&head, sizeof head, arena + MODEL_OUTCOME_OFFSET, MODEL_OUTCOME_SIZE);
+    if (has_label()) {
+        repeatable = false;
+        run(model_evaluate);
+        answer_last();
+    }
 }
 
 /* Whether size bytes from offset on are in the state; else says so. */
@@ -182,7 +193,7 @@ static bool in_state(uint16_t offset, uint16_t size)
 
 void training_read(void)
 {
-    const uint16_t offset = exchange_u16(0), size = exchange_u16(2);
+    const uint16_t offset = exchange_head.half[0], size = exchange_head.half[1];
     const uint16_t echo = exchange_echo();
     if (in_state(offset, size))
         exchange_answer(&echo, sizeof echo, state + offset, size);
@@ -190,34 +201,33 @@ void training_read(void)
 
 void training_write(void)
 {
-    const uint16_t offset = exchange_u16(0), size = (uint16_t)(exchange_size() - 2);
-    if (!in_state(offset, size))
-        return;
-    memcpy(state + offset, arena, size);
-    changed(true);
-    done();
+    const uint16_t offset = exchange_head.half[0], size = (uint16_t)(exchange_size() - 2);
+    if (in_state(offset, size)) {
+        memcpy(state + offset, arena, size);
+        changed(true);
+        done();
+    }
 }
 
 void training_save(void)
 {
-#if MODEL_STATE_SIZE + 8 > EEPROM_SIZE
-    exchange_refuse(LINK_ERR_ROOM, RECORD_SIZE - EEPROM_SIZE);
-    (void)store;
-#else
-    store();
-    if (record_kind() == SOUND)
+#if MODEL_STATE_SIZE + 8 <= EEPROM_SIZE
+    if (store())
         done();
     else
         exchange_refuse(LINK_ERR_RECORD, DAMAGED);
+#else
+    exchange_refuse(LINK_ERR_ROOM, sizeof(record) - EEPROM_SIZE);
 #endif
 }
 
 void training_load(void)
 {
-    if (load())
+    const uint8_t kind = load();
+    if (kind == SOUND)
         done();
     else
-        exchange_refuse(LINK_ERR_RECORD, record_kind());
+        exchange_refuse(LINK_ERR_RECORD, kind);
 }
 
 void training_restart(void)

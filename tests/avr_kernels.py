@@ -15,8 +15,8 @@ from enginekit.sim import Chip
 ROOT = Path(__file__).parent.parent
 SRAM, STACK_TOP, FLASH_AT, FLASH_END = 0x2800, 0x3FFF, 0x4000, 0x10000
 CALL_SAVED = (*range(2, 18), 28, 29)
-#: Registers of successive arguments of at most two bytes.
-ARGUMENTS = (24, 22, 20, 18, 16, 14)
+#: Registers of successive arguments of at most two bytes. One of four bytes takes two, its upper half first.
+ARGUMENTS = (24, 22, 20, 18, 16, 14, 12, 10)
 
 
 def build(out: Path, sources: list[Path], optimize: str = "-O2") -> Path:

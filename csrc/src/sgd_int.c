@@ -1,28 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eng/train_int.h"
 
-#include <stdbool.h>
+#include "steps_int.h"
 
-enum { WHOLE = 16, NEVER = 48, BIAS_MOST = 30 };
-
-/* Numbers are drawn 32 bits at a time and spent in halves. */
-typedef struct {
-    eng_rng *rng;
-    uint16_t upper;
-    bool half; /* upper is still to be spent */
-} source;
-
-static uint16_t draw(source *s)
-{
-    if (s->half) {
-        s->half = false;
-        return s->upper;
-    }
-    const uint32_t bits = eng_rng_next(s->rng);
-    s->half = true;
-    s->upper = (uint16_t)(bits >> 16);
-    return (uint16_t)bits;
-}
+enum { NEVER = 48, BIAS_MOST = 30 };
 
 /* n in [0, 16], or -1 for no step. Beyond 16 the upper n - 16 bits of a number are all 0 with the probability wanted. */
 static int8_t step_shift(const eng_step_int *step, int16_t exponent, eng_rng *rng)
@@ -33,15 +14,6 @@ static int8_t step_shift(const eng_step_int *step, int16_t exponent, eng_rng *rn
     }
     const uint32_t u = eng_rng_next(rng);
     return n < NEVER && u >> (NEVER - n) == 0 ? WHOLE : -1;
-}
-
-static int16_t moved(int16_t w, int32_t step)
-{
-    const int32_t next = w - step;
-    if (next < ENG_MASTER_MIN) {
-        return ENG_MASTER_MIN;
-    }
-    return next > ENG_MASTER_MAX ? ENG_MASTER_MAX : (int16_t)next;
 }
 
 static void move_bias(const eng_step_int *step, int8_t n, eng_rng *rng, int32_t gradient, int32_t *bias)
@@ -61,14 +33,14 @@ void eng_sgd_int(const eng_dense_int_params *p, const eng_step_int *step, int16_
                  const int32_t *dbias, int16_t *w, int32_t *bias)
 {
     const int8_t shift = step_shift(step, exponent, rng);
-    source s = {rng, 0, false};
+    eng_bits_int bits = {rng, 0, false};
     if (shift < 0) {
         return;
     }
     for (uint16_t n = 0; n < p->out; ++n) {
         for (uint16_t k = 0; k < p->in; ++k) {
             if (dw[k] != 0) {
-                const int32_t r = (int32_t)((uint32_t)draw(&s) >> (WHOLE - shift));
+                const int32_t r = (int32_t)((uint32_t)draw(&bits) >> (WHOLE - shift));
                 w[k] = moved(w[k], (dw[k] + r) >> shift);
             }
         }
@@ -78,28 +50,17 @@ void eng_sgd_int(const eng_dense_int_params *p, const eng_step_int *step, int16_
     }
 }
 
-/* error = h * 2^(16 - n): the step is the upper half of a product, no shift by a variable number of bits. */
-static void move_row(uint16_t in, int32_t error, const int8_t *x, int8_t zero_x, source *s, int16_t *w)
-{
-    for (uint16_t k = 0; k < in; ++k) {
-        const int16_t v = (int16_t)(x[k] - zero_x);
-        if (v != 0) {
-            w[k] = moved(w[k], (error * v + (int32_t)draw(s)) >> WHOLE);
-        }
-    }
-}
-
 void eng_dense_int_step(const eng_dense_int_params *p, const eng_step_int *step, int16_t exponent, eng_rng *rng,
                         const int8_t *x, const int8_t *h, int16_t *w, int32_t *bias)
 {
     const int8_t shift = step_shift(step, exponent, rng);
-    source s = {rng, 0, false};
+    eng_bits_int bits = {rng, 0, false};
     if (shift < 0) {
         return;
     }
     for (uint16_t n = 0; n < p->out; ++n) {
         if (h[n] != 0) {
-            move_row(p->in, (int32_t)h[n] * (INT32_C(1) << (WHOLE - shift)), x, p->zero_x, &s, w);
+            eng_move_row_int(p, (int32_t)h[n] * (INT32_C(1) << (WHOLE - shift)), x, &bits, w);
             move_bias(step, shift, rng, h[n], bias + n);
         }
         w += p->in;

@@ -27,6 +27,8 @@
 #ifndef ENG_TRAIN_INT_H
 #define ENG_TRAIN_INT_H
 
+#include <stdbool.h>
+
 #include "eng/quant.h"
 #include "eng/random.h"
 
@@ -74,8 +76,19 @@ typedef struct {
 void eng_sgd_int(const eng_dense_int_params *p, const eng_step_int *step, int16_t exponent, eng_rng *rng, const int32_t *dw,
                  const int32_t *dbias, int16_t *w, int32_t *bias);
 
-/* eng_dense_int_gradient of one row and eng_sgd_int in one, without memory for gradients: the same bits. p->rows is 1.
- * |h * 2^(16 - n) * (x - zero_x) + r| <= 127 * 2^16 * 255 + 65535 < 2^31. */
+/* Random bits, 16 at a time: the lower half of a number, then the upper one. */
+typedef struct {
+    eng_rng *rng;
+    uint16_t upper;
+    bool half; /* upper is still to be spent */
+} eng_bits_int;
+
+/* The row of one output:  w[k] -= floor((error * (x[k] - zero_x) + r) / 2^16), r 16 bits, where x[k] is not zero_x.
+ * error = h * 2^(16 - n), so that no shift is by a variable number of bits: |error| <= 127 * 2^16,
+ * |error * (x - zero_x) + r| <= 127 * 2^16 * 255 + 65535 < 2^31. p->rows and p->out are not read. */
+void eng_move_row_int(const eng_dense_int_params *p, int32_t error, const int8_t *x, eng_bits_int *bits, int16_t *w);
+
+/* eng_dense_int_gradient of one row and eng_sgd_int in one, without memory for gradients: the same bits. p->rows is 1. */
 void eng_dense_int_step(const eng_dense_int_params *p, const eng_step_int *step, int16_t exponent, eng_rng *rng,
                         const int8_t *x, const int8_t *h, int16_t *w, int32_t *bias);
 

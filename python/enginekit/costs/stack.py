@@ -123,6 +123,7 @@ class Program:
         self._by_start = {function.start: function for function in self.functions if function.start}  # not the vectors
         self.by_name = {function.name: function for function in self.functions}
         self._needs: dict[str, int] = {}
+        self._left: dict[str, int] = {}
         self._open: list[str] = []
 
     def need(self, name: str) -> int:
@@ -141,7 +142,7 @@ class Program:
         walk = _Walk()
         self._follow(self.by_name[name], walk)
         self._open.pop()
-        self._needs[name] = walk.deepest
+        self._needs[name], self._left[name] = walk.deepest, _left_behind(self.by_name[name], walk)
         return walk.deepest
 
     @property
@@ -259,6 +260,8 @@ class Program:
         for callee in self._callees(function, instruction):
             below = depth if name in _CALLS else depth - RETURN
             walk.deepest = max(walk.deepest, below + self.need(callee))
+            if name in _CALLS:
+                depth += self._left[callee]
         if name == "push":
             depth += 1
         elif name == "pop":
@@ -277,6 +280,13 @@ class Program:
             frame = _moved(name, operands, frame)
         walk.deepest = max(walk.deepest, depth)
         return depth, frame
+
+
+def _left_behind(function: Function, walk: _Walk) -> int:
+    """Bytes that a function leaves on the stack: one that takes its return address off, saves registers, and jumps back."""
+    depths = [depth for depth, _ in walk.depths.values()]
+    jumps = [walk.depths[i.address][0] for i in function.code if i.name == "ijmp" and i.address in walk.depths]
+    return max(jumps) if jumps and min(depths) <= 0 else 0
 
 
 def _leads_elsewhere(function: Function, instruction: Instruction) -> bool:

@@ -84,6 +84,8 @@ class Trainer(ABC):
 
     #: "integer" or "float32".
     kind: str
+    #: Samples that a step is made by.
+    batch_size = 1
 
     def __init__(self, net: Any, name: str) -> None:
         self.net = copy.deepcopy(net)

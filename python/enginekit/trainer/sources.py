@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enginekit.c_text import array, check_identifier
+from enginekit.c_text import check_identifier
 from enginekit.device.frame import crc
 from enginekit.emit.golden import GOLDEN_SEED, GoldenError
 from enginekit.emit.text import edge, fill, front_matter, golden_array
 from enginekit.trainer.base import Trainer
 from enginekit.trainer.writer import C_TYPES, STATE, Written, define_array
 
-#: Golden steps that are made when none are given.
+#: Golden steps that are made when none are given, at least.
 GOLDEN_STEPS = 2
+#: Most of them: the self-test counts in a byte.
+MOST_STEPS = 255
 #: Values of ``MODEL_TRAINER``.
 KINDS = {"integer": 1, "float32": 2}
 _PACKAGE = "enginekit.trainer"
@@ -36,8 +38,8 @@ def emit_trainer(trainer: Trainer, *, name: str = "model", golden: Sequence[Samp
         Prefix of everything that the header declares, and name of the files: a C identifier, see
         :func:`enginekit.c_text.check_identifier`.
     golden : sequence of (x, target), optional
-        Samples that the self-test trains on, at least one, as :meth:`enginekit.device.Client.train` takes them. Random ones if
-        not given. What has to come out is computed by the trainer's twin.
+        Samples that the self-test trains on, 1 to 255, as :meth:`enginekit.device.Trainee.train` takes them. If not given, 2
+        random ones, or a batch. What has to come out is computed by the trainer's twin.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def emit_trainer(trainer: Trainer, *, name: str = "model", golden: Sequence[Samp
         If a golden sample does not fit the trainer.
     """
     check_identifier(name)
-    samples = default_samples(trainer) if golden is None else _checked(trainer, golden)
+    samples = default_samples(trainer, min(max(GOLDEN_STEPS, trainer.batch_size), MOST_STEPS)) if golden is None else _checked(trainer, golden)
     chosen = f"{len(samples)} given" if golden is not None else f"{len(samples)} random, seed {GOLDEN_SEED}"
     values = front_matter(trainer.name or name, trainer.digest, name, f"golden={chosen}, {trainer.settings}")
     values["options"] = "\n *          ".join(textwrap.wrap(values["options"], 106))
@@ -67,7 +69,7 @@ def emit_trainer(trainer: Trainer, *, name: str = "model", golden: Sequence[Samp
     }
 
 
-def default_samples(trainer: Trainer, count: int = GOLDEN_STEPS) -> list[Sample]:
+def default_samples(trainer: Trainer, count: int) -> list[Sample]:
     """Make random samples, the same every time: codes over the whole range, real numbers in [-1, 1]."""
     rng = np.random.default_rng(GOLDEN_SEED)
     return [(_random(rng, trainer.x.shape[1:], trainer.x.dtype), _random_target(rng, trainer)) for _ in range(count)]
@@ -86,8 +88,8 @@ def _random_target(rng: np.random.Generator, trainer: Trainer) -> Any:
 
 
 def _checked(trainer: Trainer, golden: Sequence[Sample]) -> list[Sample]:
-    if not golden:
-        raise GoldenError("golden is empty; the self-test of a trainer needs a sample")
+    if not 1 <= len(golden) <= MOST_STEPS:
+        raise GoldenError(f"golden has {len(golden)} samples; the self-test of a trainer takes 1 to {MOST_STEPS}")
     try:
         for x, target in golden:
             trainer.check_input(x)
@@ -148,15 +150,13 @@ def _start(trainer: Trainer, written: Written, name: str) -> tuple[list[str], li
 
 
 def _selftest(trainer: Trainer, samples: Sequence[Sample], values: dict[str, str]) -> str:
+    """Write the samples, and a CRC over outcomes, state and an output that only the right ones have."""
     name, twin = values["name"], trainer.twin()
-    arrays, checks = [], []
-    for i, (x, target) in enumerate(samples):
-        outcome = trainer.pack_outcome(twin.train(x, target))
-        arrays.append(golden_array(f"{name}_golden_x{i}", x))
-        arrays.append(golden_array(f"{name}_golden_target{i}", np.atleast_1d(trainer.check_target(target))))
-        arrays.append(array(f"static const uint8_t {name}_golden_outcome{i}", [str(byte) for byte in outcome]))
-        call = f"{name}_check(arena, {name}_golden_x{i}, {name}_golden_target{i}, {name}_golden_outcome{i})"
-        checks.append(f"    if ({call} != ENG_OK) {{\n        status = ENG_ERR_SELFTEST;\n    }}")
-    arrays.append(golden_array(f"{name}_golden_y", twin.run(samples[0][0])))
-    more = {"golden": "\n".join(arrays), "checks": "\n".join(checks), "crc": f"0x{crc(twin.state()):04x}"}
+    outcomes = b"".join(trainer.pack_outcome(twin.train(x, target)) for x, target in samples)
+    arrays = [
+        golden_array(f"{name}_golden_x", np.stack([x for x, _ in samples])),
+        golden_array(f"{name}_golden_target", np.stack([trainer.check_target(target) for _, target in samples])),
+    ]
+    right = crc(outcomes + twin.state() + twin.run(samples[0][0]).tobytes())
+    more = {"golden": "\n".join(arrays), "count": str(len(samples)), "crc": f"0x{right:04x}"}
     return fill(_PACKAGE, "selftest.c.in", values | more)

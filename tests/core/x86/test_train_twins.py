@@ -37,7 +37,8 @@ def build(folder: Path, *options: str) -> Path:
             jobs.append(subprocess.Popen([*command, *flags, "-c", source, "-o", objects[-1]]))
     assert all(job.wait() == 0 for job in jobs)
     program = folder / "test_train_twins"
-    core = [*(ROOT / "csrc" / "src").glob("*_f32.c"), *(ROOT / "csrc" / "src").glob("*_f16.c"), ROOT / "csrc/src/random.c"]
+    src = ROOT / "csrc" / "src"
+    core = [*src.glob("*_f32.c"), *src.glob("*_f16.c"), src / "random.c", src / "rng_next.c"]
     sources = [Path(__file__).with_suffix(".c"), twins / "dispatch_train.c", *core]
     subprocess.run([*command, *sources, *objects, "-lm", "-o", program], check=True)
     return program
