@@ -17,11 +17,6 @@ typedef struct {
 enum { HEAD_SIZE = sizeof(record) - MODEL_STATE_SIZE, CRC_SIZE = 2 };
 enum { NOTHING = 0, OTHER = 1, DAMAGED = 2, SOUND = 3 };
 
-static const struct {
-    uint16_t size;
-    uint8_t hash[8]; /* a record has the first 4 */
-} WIRE own = {MODEL_STATE_SIZE, MODEL_HASH};
-
 static bool learned;
 /* The answer to the last step, in case its request comes again. */
 static struct {
@@ -43,6 +38,11 @@ static void changed(bool by_learning)
 /* ---- EEPROM ---- */
 
 #if MODEL_STATE_SIZE + 8 <= EEPROM_SIZE
+static const struct {
+    uint16_t size;
+    uint8_t hash[8]; /* a record has the first 4 */
+} WIRE own = {MODEL_STATE_SIZE, MODEL_HASH};
+
 static uint16_t record_crc(const record *r)
 {
     return eng_frame_crc_block(ENG_FRAME_CRC_START, (const uint8_t *)r + CRC_SIZE, sizeof *r - CRC_SIZE);

@@ -212,7 +212,13 @@ class Program:
     def _loaded(self, function: Function) -> Iterator[str]:
         for low, high in pairwise(function.code):
             if low.name == "ldi":
-                yield from (self._by_start[2 * word].name for word in _loaded_words(low, high) if 2 * word in self._by_start)
+                yield from (self._pointable[2 * word] for word in _loaded_words(low, high) if 2 * word in self._pointable)
+
+    @cached_property
+    def _pointable(self) -> dict[int, str]:
+        """Names of the functions that a pointer may point to, by address; the way from reset to main is none."""
+        functions = {symbol.address for symbol in read_image(self._elf).symbols if symbol.kind == "STT_FUNC"}
+        return {start: function.name for start, function in self._by_start.items() if start in functions}
 
     @cached_property
     def _tables(self) -> dict[range, set[str]]:
@@ -226,7 +232,7 @@ class Program:
             if table.section == ".rodata" and table.source not in ("", "model.c"):
                 raw = content[table.address - base :][: table.size]
                 words = {2 * int.from_bytes(raw[at : at + 2], "little") for at in range(len(raw) - 1)}
-                names = {self._by_start[word].name for word in words if word in self._by_start}
+                names = {self._pointable[word] for word in words if word in self._pointable}
                 found |= {range(table.address, table.address + table.size): names} if names else {}
         return found
 

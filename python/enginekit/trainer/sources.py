@@ -58,7 +58,11 @@ def emit_trainer(trainer: Trainer, *, name: str = "model", golden: Sequence[Samp
         If a golden sample does not fit the trainer.
     """
     check_identifier(name)
-    samples = default_samples(trainer, min(max(GOLDEN_STEPS, trainer.batch_size), MOST_STEPS)) if golden is None else _checked(trainer, golden)
+    samples = (
+        default_samples(trainer, min(max(GOLDEN_STEPS, trainer.batch_size), MOST_STEPS))
+        if golden is None
+        else _checked(trainer, golden)
+    )
     chosen = f"{len(samples)} given" if golden is not None else f"{len(samples)} random, seed {GOLDEN_SEED}"
     values = front_matter(trainer.name or name, trainer.digest, name, f"golden={chosen}, {trainer.settings}")
     values["options"] = "\n *          ".join(textwrap.wrap(values["options"], 106))

@@ -52,9 +52,7 @@ class Ram:
 EDGES = [87.33, -87.33, 88.72, -88.72, -0.34, 0.34, 0.3465736, -0.3465736, 87.5, -87, -86.9, 88.02, 88.4, 0, np.inf, np.nan, 1]
 
 
-@pytest.mark.parametrize(
-    ("name", "host"), [("exp", kernels_layer_f32.exponential_f32), ("expm1", kernels_layer_f32.expm1_f32)]
-)
+@pytest.mark.parametrize(("name", "host"), [("exp", kernels_layer_f32.exponential_f32), ("expm1", kernels_layer_f32.expm1_f32)])
 def test_exponential(bench, name, host):
     rng = np.random.default_rng(1)
     edges = np.float32(EDGES).repeat(7).view(np.int32) + np.tile(np.arange(-3, 4), len(EDGES))

@@ -7,7 +7,7 @@ from avr_kernels import ROOT, Bench, build, word
 
 from engine import kernels_train_int as kernels
 
-TWINS = ("rng_next", "dense_int", "dense_int_backward", "move_row_int")
+TWINS = ("rng_next", "dense_int", "dense_backward_int", "move_row_int")
 #: Of the chip's own compiler: what calls the twins.
 PORTABLE = ("sgd_int", "errors_int")
 
@@ -44,11 +44,13 @@ def test_generator(bench):
         assert got == twin.next()
         assert np.frombuffer(bench.read(at, 16), np.uint32).tolist() == twin.s
         assert call.cycles <= 132
-        assert call.stack <= 1
+        assert call.stack <= 3
 
 
 @pytest.mark.parametrize("kind", ["random", "least", "most"])
-@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (1, 32, 10), (2, 7, 3), (1, 255, 2), (1, 256, 2), (2, 300, 2)])
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"), [(1, 1, 1), (1, 32, 10), (2, 7, 3), (1, 255, 2), (1, 256, 2), (2, 300, 2)]
+)
 @pytest.mark.parametrize("zero_x", [-128, 0, 127, 5])
 def test_dense(bench, rows, inputs, outputs, zero_x, kind):
     rng = np.random.default_rng(inputs)

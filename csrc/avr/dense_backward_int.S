@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Twin of src/dense_int_backward.c. Z weights, Y sums, r18 the error, r19 a weight, r23 the sign of their product, r25:r24 inputs
+/* Twin of src/dense_backward_int.c. Z weights, Y sums, r18 the error, r19 a weight, r23 the sign of their product, r25:r24 inputs
  * left, r17:r16 errors, r15:r14 outputs left, r13:r12 inputs, r11:r10 sums of this row, X rows left; w, p on the stack. */
     .equ    SPL, 0x3d
     .equ    SPH, 0x3e
