@@ -19,9 +19,10 @@ CALL_SAVED = (*range(2, 18), 28, 29)
 ARGUMENTS = (24, 22, 20, 18, 16, 14, 12, 10)
 
 
-def build(out: Path, sources: list[Path], optimize: str = "-O2") -> Path:
-    """Link kernels, all of them, with a main that stops; returns the ELF file."""
+def build(out: Path, sources: list[Path], optimize: str = "-O2", *, roots: tuple[str, ...] = ()) -> Path:
+    """Link kernels, all of them or what `roots` need, with a main that stops; returns the ELF file."""
     elf, flags = out / "kernels.elf", ["-std=c11", "-ffunction-sections", f"-I{ROOT / 'csrc/include'}", optimize]
+    flags += ["-fdata-sections", "-Wl,--gc-sections", *(f"-Wl,--undefined={root}" for root in roots)] if roots else []
     main = out / "main.c"
     main.write_text('int main(void) { for (;;) { __asm__ volatile("break"); } }\n')
     found = toolchain.find()

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requantization by multipliers of 24 bits, beside that of 32 bits in eng/encodings.h: the same codes in half the time, for
- * sums that start where their codes begin to rise. Search and proof: python/enginekit/encode/steps.py. */
+/* Requantization of convolutions: by multipliers of 24 bits, beside that of 32 bits in eng/encodings.h, in half its time, for
+ * sums that start where their codes begin to rise; and by the exact rule. Search and proof:
+ * python/enginekit/encode/steps.py. */
 #ifndef ENG_ENCODINGS_SHORT_H
 #define ENG_ENCODINGS_SHORT_H
 
-#include "eng/types.h"
+#include "eng/quant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +36,18 @@ typedef struct {
  * Cost (AVRxt): 93 a call; 10 a record; 69 a sum below 2^16, 89 a larger one, 15 a negative one; 9 a sum beside a record's
  * first; 3 + 6 * doublings more a sum that is not negative where there are doublings. Stack (AVR): 19 bytes. */
 void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y);
+
+typedef struct {
+    const eng_rescale *rescale; /* [count], or one if rescale_step is 0 */
+    uint16_t count;             /* 1 ... 65535 */
+    uint8_t copies;
+    uint8_t rescale_step;
+    eng_output_s8 y;
+} eng_requant_double;
+
+/* The same by the exact rule of convolutions, for ratios that have no eng_short_step; sums count from 0.
+ * Bound: |sum| * 2^left < 2^31. */
+void eng_requant_double_s24_s8(const eng_requant_double *p, const uint8_t *sum, int8_t *y);
 
 #ifdef __cplusplus
 }

@@ -125,6 +125,18 @@ def _requant_s24(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
     return bill, [stage.flash(params), raw, stage.ram(bytes(count))]
 
 
+def _requant_double_s24(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
+    count, copies, bill = int(rng.integers(1, 8)), int(rng.integers(1, 4)), Bill()
+    sums = np.array([[_number(rng, 23) for _ in range(count)] for _ in range(copies)])
+    records, y = trials.several(rng, count, float(np.abs(sums).max())), trials.output(rng)
+    each = records if len(records) == count else records * count
+    rounding.requant_double_s24(bill, each, y, (1, copies), sums[None])
+    place = stage.flash(b"".join(packed(one, {}) for one in records))
+    params = [*place.to_bytes(2, "little"), *count.to_bytes(2, "little"), copies, len(records) > 1]
+    raw = stage.ram(b"".join((int(n) & 0xFFFFFF).to_bytes(3, "little") for n in sums.T.ravel()))
+    return bill, [stage.flash(bytes(params) + packed(y, {})), raw, stage.ram(bytes(count * copies))]
+
+
 def _add_s24(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
     count, bill = int(rng.integers(1, 10)), Bill()
     sums = np.array([[_number(rng, 23) for _ in range(count)] for _ in range(2)])
@@ -149,5 +161,6 @@ LEAVES: dict[str, Leaf] = {
     "eng_conv2d_patch_sum": _patch_sum,
     "eng_conv3x3_pool2_s8": _conv3x3,
     "eng_requant_single_s24_s8": _requant_s24,
+    "eng_requant_double_s24_s8": _requant_double_s24,
     "eng_add_s24": _add_s24,
 }

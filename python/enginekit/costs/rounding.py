@@ -129,6 +129,18 @@ def requant_s24(bill: Bill, records: Sequence[Rescale], y: OutputS8, count: int,
     rescale(bill, SINGLE, records, count, sums, y=y)
 
 
+def requant_double_s24(
+    bill: Bill, records: Sequence[Rescale], y: OutputS8, shape: tuple[int, int], sums: NDArray[np.int64] | None
+) -> None:
+    """Count calls of ``eng_requant_double_s24_s8``: `shape` are calls and copies.
+
+    Of sums ``int64[calls, copies, count]``; without, of all that can be. One record a sum.
+    """
+    count, (calls, copies) = len(records), shape
+    bill.add("eng_requant_double_s24_s8", call=calls, record=calls * count, sum=calls * count * copies)
+    rescale(bill, DOUBLE, records, calls * count * copies, None if sums is None else sums[None], y=y)
+
+
 def add_s24(bill: Bill, count: int, totals: NDArray[np.int64] | None) -> None:
     """Count ``eng_add_s24`` of `count` sums, with what they add up to, ``int64[n, count]``."""
     bill.add("eng_add_s24", call=1, sum=count)

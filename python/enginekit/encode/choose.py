@@ -21,6 +21,7 @@ from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
+from enginekit.encode.im2col import im2col_layers
 from enginekit.encode.plain import Plain, plain
 from enginekit.encode.rest import Rest, rest_of
 from enginekit.encode.search import Combination, Objective, Option, frontier
@@ -28,7 +29,14 @@ from enginekit.proofs import Proof, prove
 from enginekit.work import macs
 
 #: Every way of emitting a step. A new one is one class and one function, named here.
-ENCODERS: tuple[Encoder, ...] = (plain, dense_layers, compressed_layers, conv3x3_pool2_layers, conv3x3_code_layers)
+ENCODERS: tuple[Encoder, ...] = (
+    plain,
+    dense_layers,
+    compressed_layers,
+    conv3x3_pool2_layers,
+    conv3x3_code_layers,
+    im2col_layers,
+)
 #: Cycles that a byte of flash is worth when the code is chosen for speed: no kernel is added for next to nothing.
 _SPEED_BYTE = 4.0
 #: Cycles of a byte of flash when it is chosen for size, the other way round.
