@@ -175,7 +175,14 @@ def requant_wide(bill: Bill, ratios: Sequence[Ratio], y: OutputS8, calls: float,
 def _wide_shifts(n: int, ratio: Ratio) -> dict[str, float]:
     """Count what follows from the number of bits beyond 53."""
     shift = 1075 - (ratio.high >> 20) - n
-    found: dict[str, float] = {"left_bytes": (32 - n) // 8, "left_bits": (32 - n) % 8, "exact": int(n == 0)}
+    left = 32 - n  # shifted by loops or counted by halves, as the compiler likes
+    found: dict[str, float] = {
+        "left_words": left // 16,
+        "left_bytes": left // 8,
+        "left_halves": left % 8 // 4,
+        "left_bits": left % 8,
+    }
+    found["exact"] = int(n == 0)
     if shift <= 0:
         return found | {"large": 1.0}
     return found | ({"vanished": 1.0} if shift > 54 else {"right_bytes": (shift - 1) // 8, "right_bits": (shift - 1) % 8})

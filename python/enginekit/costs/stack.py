@@ -66,7 +66,7 @@ class _Walk:
 
 
 def disassemble(elf: str | Path) -> list[Function]:
-    """Read the functions of a linked program with avr-objdump; labels inside assembly code start no function.
+    """Read the functions of a linked program with avr-objdump; labels inside assembly code start none.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def disassemble(elf: str | Path) -> list[Function]:
     starts |= {i.target for _, _, code in heads for i in code if i.name in ("call", "rcall", "jmp") and i.target is not None}
     merged: list[tuple[str, list[Instruction]]] = []
     for address, name, code in heads:
-        if address in starts or not merged:
+        if (address in starts and not name.startswith(".L")) or not merged:
             merged.append((name, []))
         merged[-1][1].extend(code)
     return [Function(name, tuple(code)) for name, code in merged if code]

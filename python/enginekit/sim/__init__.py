@@ -1,9 +1,9 @@
-"""A simulated ATmega4809: runs the firmware, counts its cycles, and talks over a serial line like a board does.
+"""A simulated ATmega4809 or ATmega328P: runs the firmware, counts its cycles, and talks over a serial line like a board does.
 
-The timing of instructions is cycle-exact for the AVRxt core; peripherals are advanced by events and cost the CPU loop nothing.
+The timing of instructions is cycle-exact; peripherals are advanced by events and cost the CPU loop nothing.
 
-Modelled
---------
+Modelled of the ATmega4809
+--------------------------
 - All instructions of the AVRxt core with its cycle counts, including one cycle more for loads from mapped flash. Reserved
   opcodes stop the run (also 0xFFFF, so that running into erased flash is noticed).
 - Data space: I/O, EEPROM 0x1400 (256 B), SRAM 0x2800-0x3FFF, flash mapped at 0x4000-0xFFFF; signature, fuses and user row
@@ -21,6 +21,14 @@ Modelled
   writing. Touching EEPROM meanwhile waits.
 - CCP: four instructions for protected writes. A write to SPL holds interrupts for four instructions.
 
+Modelled of the ATmega328P
+--------------------------
+- All instructions of the classic AVRe+ core with its cycle counts (stores and PUSH 2, CALL 4, RCALL and ICALL 3, LDS 2, SBI and
+  CBI 2); flash is read by LPM alone. Registers in data space, SRAM 0x100-0x8FF. An interrupt clears SREG.I and RETI sets it; 4
+  cycles to enter, plus the jump in the table of 26 vectors.
+- USART0 as above, without a fractional baud rate; TIMER1 in normal mode with its overflow; PORTB to PORTD; GPIOR0-2, MCUSR and
+  MCUCR as plain storage.
+
 Not modelled
 ------------
 Programming flash and fuses; frames other than 8N1, synchronous, SPI, IrDA, RS-485, auto-baud; compare, capture, PWM, split
@@ -32,15 +40,18 @@ counts as free.
 """
 
 from enginekit.sim.chip import CallResult, Chip, Fault, FunctionProfile, SerialPort, Stop
-from enginekit.sim.image import Image, Symbol, read_elf, read_hex
+from enginekit.sim.image import ATMEGA328P, ATMEGA4809, Image, Layout, Symbol, read_elf, read_hex
 from enginekit.sim.serial import SimulatedSerial
 
 __all__ = [
+    "ATMEGA328P",
+    "ATMEGA4809",
     "CallResult",
     "Chip",
     "Fault",
     "FunctionProfile",
     "Image",
+    "Layout",
     "SerialPort",
     "SimulatedSerial",
     "Stop",

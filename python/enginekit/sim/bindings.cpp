@@ -24,11 +24,11 @@ std::vector<uint8_t> bytes_of(const py::bytes &data, size_t limit, const char *w
     return {text.begin(), text.end()};
 }
 
-uint16_t word_of(uint32_t address, const char *what)
+uint16_t word_of(const Machine &m, uint32_t address, const char *what)
 {
-    if (address % 2 != 0 || address >= sim::FLASH_BYTES) {
+    if (address % 2 != 0 || address >= m.cpu.layout.flash_bytes) {
         throw py::value_error(std::string(what) + ": " + std::to_string(address) + " is not an even address below " +
-                              std::to_string(sim::FLASH_BYTES));
+                              std::to_string(m.cpu.layout.flash_bytes));
     }
     return static_cast<uint16_t>(address / 2);
 }
@@ -117,13 +117,40 @@ void write_memory(Machine &m, uint32_t address, const py::bytes &data)
     }
 }
 
+void check_flash(const Machine &m, uint32_t address, size_t count)
+{
+    if (address + count > m.cpu.layout.flash_bytes) {
+        throw py::value_error("addresses " + std::to_string(address) + " to " + std::to_string(address + count) +
+                              " leave the flash of " + std::to_string(m.cpu.layout.flash_bytes) + " bytes");
+    }
+}
+
+py::bytes read_flash(const Machine &m, uint32_t address, size_t count)
+{
+    check_flash(m, address, count);
+    std::string result(count, '\0');
+    for (size_t i = 0; i < count; ++i) {
+        result[i] = static_cast<char>(m.cpu.read_program(static_cast<uint16_t>(address + i)));
+    }
+    return result;
+}
+
+void write_flash(Machine &m, uint32_t address, const py::bytes &data)
+{
+    const std::string text = data;
+    check_flash(m, address, text.size());
+    for (size_t i = 0; i < text.size(); ++i) {
+        m.cpu.patch_flash(static_cast<uint16_t>(address + i), static_cast<uint8_t>(text[i]));
+    }
+}
+
 void set_functions(Machine &m, const std::vector<std::tuple<std::string, uint32_t, uint32_t>> &functions)
 {
     std::vector<sim::Function> list;
     for (const auto &[name, address, size] : functions) {
-        list.push_back({name, word_of(address, "function"), static_cast<uint16_t>((size + 1) / 2)});
+        list.push_back({name, word_of(m, address, "function"), static_cast<uint16_t>((size + 1) / 2)});
     }
-    m.cpu.trace.set_functions(list, sim::FLASH_WORDS);
+    m.cpu.trace.set_functions(list, m.cpu.layout.flash_words());
     m.cpu.trace.restart(m.cpu.pc(), m.cpu.cycles);
 }
 
@@ -158,7 +185,7 @@ void bind_state(py::class_<Machine> &machine)
         .def_property_readonly("sleeping", [](const Machine &m) { return m.cpu.sleeping(); })
         .def_property(
             "pc", [](const Machine &m) { return 2U * m.cpu.pc(); },
-            [](Machine &m, uint32_t address) { m.cpu.set_pc(word_of(address, "pc")); })
+            [](Machine &m, uint32_t address) { m.cpu.set_pc(word_of(m, address, "pc")); })
         .def_property(
             "sp", [](const Machine &m) { return m.cpu.sp; }, [](Machine &m, uint16_t value) { m.cpu.sp = value; })
         .def_property(
@@ -178,19 +205,26 @@ PYBIND11_MODULE(_chip, module)
 {
     module.doc() = "The simulated ATmega4809; see enginekit.sim.";
     py::class_<Machine> machine(module, "Machine");
-    machine.def(py::init<uint32_t, uint8_t>(), py::arg("oscillator"), py::arg("sram_fill"))
+    machine
+        .def(py::init([](bool classic, uint32_t oscillator, uint8_t sram_fill) {
+                 return std::make_unique<Machine>(classic ? sim::ATMEGA328P : sim::ATMEGA4809, oscillator, sram_fill);
+             }),
+             py::arg("classic"), py::arg("oscillator"), py::arg("sram_fill"))
         .def("load",
              [](Machine &m, const py::bytes &flash, const py::bytes &eeprom, uint32_t start) {
-                 m.load(bytes_of(flash, sim::FLASH_BYTES, "flash"), bytes_of(eeprom, sim::EEPROM_BYTES, "EEPROM"),
-                        word_of(start, "start"));
+                 const sim::Layout &chip = m.cpu.layout;
+                 m.load(bytes_of(flash, chip.flash_bytes, "flash"), bytes_of(eeprom, chip.eeprom_bytes, "EEPROM"),
+                        word_of(m, start, "start"));
              })
         .def("power_on", &Machine::power_on)
         .def("run", &run)
         .def("read", &read_memory)
+        .def("read_flash", &read_flash)
+        .def("write_flash", &write_flash)
         .def("write", &write_memory)
-        .def("call", [](Machine &m, uint32_t address) { m.cpu.call(word_of(address, "call")); })
-        .def("set_breakpoint",
-             [](Machine &m, uint32_t address, bool enabled) { m.cpu.set_breakpoint(word_of(address, "breakpoint"), enabled); })
+        .def("call", [](Machine &m, uint32_t address) { m.cpu.call(word_of(m, address, "call")); })
+        .def("set_breakpoint", [](Machine &m, uint32_t address,
+                                  bool enabled) { m.cpu.set_breakpoint(word_of(m, address, "breakpoint"), enabled); })
         .def("set_functions", &set_functions)
         .def("accounts", &accounts)
         .def("clear_profile", [](Machine &m) { m.cpu.trace.clear(m.cpu.cycles); })

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from enginekit.sim._chip import Machine
-from enginekit.sim.image import FLASH_BYTES, SRAM_END, SRAM_START, Image, Symbol, read_elf, read_hex
+from enginekit.sim.image import ATMEGA4809, Image, Layout, Symbol, read_elf, read_hex
 
 _ARGUMENTS = (24, 22, 20, 18, 16, 14, 12, 10, 8)
-_OSCILLATORS = (16_000_000, 20_000_000)
 
 
 class Fault(EngineError):  # noqa: N818 -- a fault of the simulated program, as in "bus fault"
@@ -153,15 +152,15 @@ class SerialPort:
 
 
 class Chip:
-    """An ATmega4809 with a program.
+    """A chip with a program: an ATmega4809, or whatever the image is for.
 
     Parameters
     ----------
     image : Image or bytes
-        The program; bytes are flash from address 0.
-    oscillator : int
-        Frequency of the internal oscillator in Hz, 20,000,000 or 16,000,000 (as the fuse OSCCFG selects). Out of reset the
-        CPU runs at a sixth of it.
+        The program; bytes are flash from address 0, of an ATmega4809.
+    oscillator : int, optional
+        Frequency in Hz. ATmega4809: 20,000,000 (the default) or 16,000,000, as the fuse OSCCFG selects; out of reset the CPU
+        runs at a sixth of it. ATmega328P: of its crystal, 16,000,000 (the default), 20,000,000 or 8,000,000.
     sram_fill : int
         What SRAM holds at power-on, 0-255.
 
@@ -177,15 +176,17 @@ class Chip:
     ('break', 4, '0x1e')
     """
 
-    def __init__(self, image: Image | bytes, *, oscillator: int = 20_000_000, sram_fill: int = 0) -> None:
-        if oscillator not in _OSCILLATORS:
-            raise ValueError(f"Chip: oscillator is {oscillator}; expected one of {_OSCILLATORS}")
+    def __init__(self, image: Image | bytes, *, oscillator: int | None = None, sram_fill: int = 0) -> None:
+        if isinstance(image, (bytes, bytearray)):
+            image = Image(bytes(image), b"", 0, {}, (), ATMEGA4809.sram_start)
+        layout = image.layout
+        hertz = layout.oscillators[0] if oscillator is None else oscillator
+        if hertz not in layout.oscillators:
+            raise ValueError(f"Chip: oscillator is {hertz}; expected one of {layout.oscillators}")
         if not 0 <= sram_fill <= 0xFF:
             raise ValueError(f"Chip: sram_fill is {sram_fill}; expected 0 to 255")
-        if isinstance(image, (bytes, bytearray)):
-            image = Image(bytes(image), b"", 0, {}, (), SRAM_START)
         self.image = image
-        self._machine = Machine(oscillator, sram_fill)
+        self._machine = Machine(layout.flash_mapped is None, hertz, sram_fill)
         self._machine.load(image.flash, image.eeprom, image.start)
         self._machine.set_functions([(f.name, f.address, f.size) for f in image.functions])
         self._machine.stack_floor = image.stack_floor
@@ -194,8 +195,13 @@ class Chip:
         self._call_hooks: dict[int, list[Callable[[], None]]] = {}
         self._breakpoints: set[int] = set()
 
+    @property
+    def layout(self) -> Layout:
+        """Which chip it is, and where its memories are."""
+        return self.image.layout
+
     @classmethod
-    def from_elf(cls, path: str | Path, *, oscillator: int = 20_000_000, sram_fill: int = 0) -> Chip:
+    def from_elf(cls, path: str | Path, *, oscillator: int | None = None, sram_fill: int = 0) -> Chip:
         """Load a program that avr-gcc linked.
 
         Parameters
@@ -218,7 +224,7 @@ class Chip:
         return cls(read_elf(path), oscillator=oscillator, sram_fill=sram_fill)
 
     @classmethod
-    def from_hex(cls, path: str | Path, *, oscillator: int = 20_000_000, sram_fill: int = 0) -> Chip:
+    def from_hex(cls, path: str | Path, *, oscillator: int | None = None, sram_fill: int = 0) -> Chip:
         """Load an Intel HEX file; there are no symbols then."""
         return cls(read_hex(path), oscillator=oscillator, sram_fill=sram_fill)
 
@@ -404,13 +410,22 @@ class Chip:
     def read(self, address: int, n: int) -> bytes:
         """Read data space as a debugger does, without spending cycles.
 
-        SRAM is at 0x2800-0x3FFF, EEPROM at 0x1400, flash at 0x4000-0xFFFF. I/O registers below 0x1400 are read as the CPU
-        reads them, with the side effects that this has (reading RXDATAL takes a byte).
+        ATmega4809: SRAM is at 0x2800-0x3FFF, EEPROM at 0x1400, flash at 0x4000-0xFFFF. ATmega328P: registers are at 0-0x1F,
+        SRAM at 0x100-0x8FF. I/O registers are read as the CPU reads them, with the side effects that this has (reading received
+        data takes a byte).
         """
         return self._machine.read(address, n)
 
+    def read_flash(self, address: int, n: int) -> bytes:
+        """Read flash from a byte address in it, as LPM does."""
+        return self._machine.read_flash(address, n)
+
+    def write_flash(self, address: int, data: bytes) -> None:
+        """Write flash at a byte address in it, as a programmer does."""
+        self._machine.write_flash(address, bytes(data))
+
     def write(self, address: int, data: bytes) -> None:
-        """Write data space as a debugger does; flash and EEPROM too."""
+        """Write data space as a debugger does; mapped flash and EEPROM too."""
         self._machine.write(address, bytes(data))
 
     def register(self, n: int) -> int:
@@ -457,9 +472,10 @@ class Chip:
         return "?"
 
     def usart(self, n: int) -> SerialPort:
-        """Give the serial line of USART `n`, 0 to 3."""
-        if not 0 <= n <= 3:
-            raise ValueError(f"usart: {n}; the chip has USART0 to USART3")
+        """Give the serial line of USART `n`: 0 to 3, or 0 alone on an ATmega328P."""
+        last = 3 if self.layout.flash_mapped is not None else 0
+        if not 0 <= n <= last:
+            raise ValueError(f"usart: {n}; the chip has USART0" + (f" to USART{last}" if last else ""))
         return SerialPort(self._machine, n)
 
     # -------------------------------------------------------------------------------------------------------- reports
@@ -487,7 +503,7 @@ class Chip:
     @property
     def stack_peak(self) -> int:
         """Most bytes of stack in use since power-on or `clear_stack_peak`."""
-        return SRAM_END - 1 - self._machine.lowest_sp
+        return self.layout.sram_end - 1 - self._machine.lowest_sp
 
     def clear_stack_peak(self) -> None:
         """Measure `stack_peak` from now on."""
@@ -496,12 +512,12 @@ class Chip:
     @property
     def ram_static(self) -> int:
         """Bytes of initialized and zeroed data."""
-        return self.image.stack_floor - SRAM_START
+        return self.image.stack_floor - self.layout.sram_start
 
     @property
     def ram_free(self) -> int:
         """Bytes that neither static data nor the deepest stack so far have used."""
-        return SRAM_END - SRAM_START - self.ram_static - self.stack_peak
+        return self.layout.sram_end - self.layout.sram_start - self.ram_static - self.stack_peak
 
     @property
     def flash_used(self) -> int:
@@ -511,7 +527,7 @@ class Chip:
     @property
     def flash_free(self) -> int:
         """Bytes of flash that the image leaves."""
-        return FLASH_BYTES - len(self.image.flash)
+        return self.layout.flash_bytes - len(self.image.flash)
 
     def profile(self) -> tuple[FunctionProfile, ...]:
         """Say what each function cost, the most expensive in itself first.

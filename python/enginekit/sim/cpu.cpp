@@ -8,16 +8,17 @@ namespace sim
 
 namespace
 {
-constexpr uint64_t INTERRUPT_CYCLES = 2; // two stores of the program counter; the jump in the vector comes on top
-constexpr uint64_t WAKE_CYCLES = 5;      // before an interrupt that ends sleep
 constexpr uint64_t PROTECTED_INSTRUCTIONS = 4;
 constexpr unsigned BOTH_HALVES = 3;
 } // namespace
 
 // Two entries beyond flash: a skip at its end may land on the second.
-Cpu::Cpu(Bus &bus) : bus_(bus), code_(FLASH_WORDS + 2, decode_end()), breakpoints_(FLASH_WORDS + 2, false)
+Cpu::Cpu(Bus &bus, const Layout &chip)
+    : layout(chip), sp(chip.ram_end()), sp_low(chip.ram_end()), stack_floor(chip.sram_start), bus_(bus),
+      mapped_from_(chip.classic ? 0x10000 : FLASH_MAPPED), code_(chip.flash_words() + 2U, decode_end()),
+      breakpoints_(chip.flash_words() + 2U, false)
 {
-    trace.set_functions({}, FLASH_WORDS);
+    trace.set_functions({}, layout.flash_words());
     load_flash({});
 }
 
@@ -25,7 +26,7 @@ void Cpu::load_flash(const std::vector<uint8_t> &image)
 {
     std::fill(data.begin() + FLASH_MAPPED, data.end(), uint8_t{0xFF});
     std::copy(image.begin(), image.end(), data.begin() + FLASH_MAPPED);
-    for (uint16_t word = 0; word < FLASH_WORDS; ++word) {
+    for (uint16_t word = 0; word < layout.flash_words(); ++word) {
         set_breakpoint(word, breakpoints_[word]);
     }
 }
@@ -46,7 +47,7 @@ Insn Cpu::decode_at(uint16_t word) const
     const auto fetch = [&](size_t w) {
         return static_cast<uint16_t>(data[FLASH_MAPPED + 2 * w] | data[FLASH_MAPPED + 2 * w + 1] << 8);
     };
-    return decode(fetch(word), word + 1U < FLASH_WORDS ? fetch(word + 1U) : uint16_t{0xFFFF}, word);
+    return decode(fetch(word), word + 1U < layout.flash_words() ? fetch(word + 1U) : uint16_t{0xFFFF}, word, layout);
 }
 
 void Cpu::set_breakpoint(uint16_t word, bool enabled)
@@ -59,7 +60,7 @@ void Cpu::set_breakpoint(uint16_t word, bool enabled)
 void Cpu::reset(uint16_t start_word)
 {
     sreg = 0;
-    sp = RAM_END;
+    sp = layout.ram_end();
     vectors = start_word;
     sp_halves_ = 0;
     in_level0_ = in_level1_ = sleeping_ = false;
@@ -179,20 +180,27 @@ unsigned Cpu::ready_vector() const
 
 void Cpu::enter_interrupt(unsigned vector)
 {
-    cycles += sleeping_ ? WAKE_CYCLES : 0;
+    cycles += sleeping_ ? layout.wake_cycles : 0;
     sleeping_ = false;
-    (vector == bus_.urgent_vector() ? in_level1_ : in_level0_) = true;
+    if (layout.classic) {
+        sreg = static_cast<uint8_t>(sreg & ~FLAG_I);
+    } else {
+        (vector == bus_.urgent_vector() ? in_level1_ : in_level0_) = true;
+    }
     push_pc(ip_);
-    cycles += INTERRUPT_CYCLES;
+    cycles += layout.interrupt_cycles;
     ip_ = at(static_cast<uint16_t>(vectors + 2 * vector));
     note_call(ip_);
     bus_.acknowledge(vector);
 }
 
-// I of SREG is not touched: on this family neither entry nor RETI changes it.
+// On AVRxt neither entry nor RETI changes I of SREG; on the classic core they clear and set it.
 void Cpu::return_from_interrupt()
 {
     (in_level1_ ? in_level1_ : in_level0_) = false;
+    if (layout.classic) {
+        sreg |= FLAG_I;
+    }
     hold_interrupts(1);
 }
 
@@ -216,7 +224,10 @@ uint8_t Cpu::read_io(uint16_t address)
     case IO_SPH:
         return static_cast<uint8_t>(sp >> 8);
     case IO_CCP:
-        return instructions > ccp_until_ ? 0 : static_cast<uint8_t>(ccp_ == 0xD8 ? 1 : 2);
+        if (!layout.classic) {
+            return instructions > ccp_until_ ? 0 : static_cast<uint8_t>(ccp_ == 0xD8 ? 1 : 2);
+        }
+        return bus_.read(address);
     default:
         return bus_.read(address);
     }
@@ -237,6 +248,10 @@ void Cpu::write_io(uint16_t address, uint8_t value)
         hold_interrupts(0);
         break;
     case IO_CCP:
+        if (layout.classic) {
+            bus_.write(address, value);
+            break;
+        }
         ccp_ = value;
         if (value == 0xD8 || value == 0x9D) {
             ccp_until_ = instructions + PROTECTED_INSTRUCTIONS;
@@ -248,17 +263,35 @@ void Cpu::write_io(uint16_t address, uint8_t value)
     }
 }
 
-void Cpu::write_low(uint16_t address, uint8_t value)
+// Of a data address outside registers, SRAM and flash.
+uint16_t Cpu::io_address(uint16_t address) const
 {
-    if (address >= FLASH_MAPPED) {
+    if (layout.classic && address > layout.ram_end()) {
+        throw Fault(FaultKind::unmapped, address, "access beyond the end of SRAM");
+    }
+    return static_cast<uint16_t>(address - layout.io_start);
+}
+
+uint8_t Cpu::read_elsewhere(uint16_t address)
+{
+    return address < layout.io_start ? r[address] : read_io(io_address(address));
+}
+
+void Cpu::write_elsewhere(uint16_t address, uint8_t value)
+{
+    if (address >= mapped_from_) {
         throw Fault(FaultKind::flash_write, address, "write to flash");
     }
-    write_io(address, value);
+    if (address < layout.io_start) {
+        r[address] = value;
+    } else {
+        write_io(io_address(address), value);
+    }
 }
 
 uint8_t Cpu::read_program(uint16_t address) const
 {
-    if (address >= FLASH_BYTES) {
+    if (address >= layout.flash_bytes) {
         throw Fault(FaultKind::unmapped, address, "LPM beyond the end of flash");
     }
     return data[static_cast<size_t>(FLASH_MAPPED) + address];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The AVRxt core of the ATmega4809: registers, data space, stack, interrupts and the loop that executes decoded instructions.
+// The core: registers, data space, stack, interrupts and the loop that executes decoded instructions. AVRxt as in the
+// ATmega4809, and the classic AVRe+ of the ATmega328P, which has the same instructions with other cycles.
 #pragma once
 
 #include "trace.hpp"
@@ -17,14 +18,35 @@ namespace sim
 
 constexpr uint64_t NEVER = std::numeric_limits<uint64_t>::max();
 
-constexpr uint32_t FLASH_BYTES = 0xC000;
-constexpr uint16_t FLASH_WORDS = FLASH_BYTES / 2;
-constexpr uint16_t EEPROM_START = 0x1400;
+// What differs between the chips.
+struct Layout {
+    const char *name;
+    uint32_t flash_bytes;
+    uint32_t eeprom_bytes; // modelled
+    uint16_t sram_start;
+    uint16_t sram_bytes;
+    uint16_t io_start; // data address of I/O address 0
+    bool classic;      // AVRe+: registers in data space, flash only by LPM, interrupts by SREG.I alone, cycles of its own
+    uint8_t interrupt_cycles; // to enter one: two stores of the program counter and more; the jump in the vector comes on top
+    uint8_t wake_cycles;      // before an interrupt that ends sleep
+
+    constexpr uint16_t flash_words() const
+    {
+        return static_cast<uint16_t>(flash_bytes / 2);
+    }
+    constexpr uint16_t ram_end() const
+    {
+        return static_cast<uint16_t>(sram_start + sram_bytes - 1);
+    }
+};
+
+constexpr Layout ATMEGA4809{"ATmega4809", 0xC000, 0x100, 0x2800, 0x1800, 0x00, false, 2, 5};
+constexpr Layout ATMEGA328P{"ATmega328P", 0x8000, 0, 0x0100, 0x0800, 0x20, true, 4, 4};
+
+constexpr uint16_t EEPROM_START = 0x1400; // of the ATmega4809
 constexpr uint16_t EEPROM_BYTES = 0x100;
-constexpr uint16_t SRAM_START = 0x2800;
-constexpr uint16_t SRAM_BYTES = 0x1800;
-constexpr uint16_t RAM_END = 0x3FFF;
-constexpr uint16_t FLASH_MAPPED = 0x4000;
+constexpr uint16_t IO_END = 0x2800;       // I/O addresses are below
+constexpr uint16_t FLASH_MAPPED = 0x4000; // where flash lies in data space, or is kept though the program does not see it there
 
 // Addresses of the CPU's own registers in I/O space.
 constexpr uint16_t IO_CCP = 0x34;
@@ -72,7 +94,7 @@ struct Fault : std::runtime_error {
     uint32_t address; // data address, or byte address in flash for illegal opcodes and jumps
 };
 
-// What lies below SRAM in data space, and everything that happens by itself.
+// What lies in I/O space, and everything that happens by itself.
 class Bus
 {
   public:
@@ -92,7 +114,9 @@ class Bus
 class Cpu
 {
   public:
-    explicit Cpu(Bus &bus);
+    Cpu(Bus &bus, const Layout &chip);
+
+    const Layout layout;
 
     // ---- program and control
     void load_flash(const std::vector<uint8_t> &image);
@@ -113,21 +137,28 @@ class Cpu
     // ---- data space
     uint8_t read(uint16_t address)
     {
-        if (address >= SRAM_START) {
-            cycles += static_cast<uint64_t>(address >= FLASH_MAPPED);
+        if (in_sram(address)) {
             return data[address];
         }
-        return read_io(address);
+        if (address >= mapped_from_) {
+            ++cycles;
+            return data[address];
+        }
+        return read_elsewhere(address);
     }
     void write(uint16_t address, uint8_t value)
     {
-        if (static_cast<uint16_t>(address - SRAM_START) < SRAM_BYTES) {
+        if (in_sram(address)) {
             data[address] = value;
             return;
         }
-        write_low(address, value);
+        write_elsewhere(address, value);
     }
-    uint8_t read_io(uint16_t address);
+    bool in_sram(uint16_t address) const
+    {
+        return static_cast<uint16_t>(address - layout.sram_start) < layout.sram_bytes;
+    }
+    uint8_t read_io(uint16_t address); // I/O address
     void write_io(uint16_t address, uint8_t value);
     uint8_t read_program(uint16_t address) const;
 
@@ -143,7 +174,7 @@ class Cpu
     }
     uint8_t pop()
     {
-        if (sp >= RAM_END) {
+        if (sp >= layout.ram_end()) {
             empty_stack();
         }
         return read(++sp);
@@ -167,7 +198,7 @@ class Cpu
     // ---- program counter
     const Insn *at(uint16_t word) const
     {
-        if (word >= FLASH_WORDS) {
+        if (word >= layout.flash_words()) {
             jump_fault(word);
         }
         return &code_[word];
@@ -233,10 +264,10 @@ class Cpu
     uint64_t instructions = 0;
     std::array<uint8_t, 32> r{};
     uint8_t sreg = 0;
-    uint16_t sp = RAM_END;
-    uint16_t sp_low = RAM_END;         // lowest SP seen
-    uint16_t stack_floor = SRAM_START; // first byte that the stack may use
-    uint16_t vectors = 0;              // word address of the vector table
+    uint16_t sp;
+    uint16_t sp_low;      // lowest SP seen
+    uint16_t stack_floor; // first byte that the stack may use
+    uint16_t vectors = 0; // word address of the vector table
     std::array<uint8_t, 0x10000> data{};
     Trace trace;
 
@@ -251,7 +282,9 @@ class Cpu
     }
 
   private:
-    void write_low(uint16_t address, uint8_t value);
+    uint8_t read_elsewhere(uint16_t address);
+    void write_elsewhere(uint16_t address, uint8_t value);
+    uint16_t io_address(uint16_t address) const;
     void write_sp(uint16_t value, unsigned half);
     [[noreturn]] void full_stack() const;
     [[noreturn]] void empty_stack() const;
@@ -264,6 +297,7 @@ class Cpu
     void doze(uint64_t limit);
 
     Bus &bus_;
+    uint32_t mapped_from_; // first data address that reads flash
     std::vector<Insn> code_;
     std::vector<bool> breakpoints_;
     const Insn *ip_ = nullptr;
@@ -280,7 +314,7 @@ class Cpu
 };
 
 // Decodes the instruction at `word`, whose second word is `second`; what is not in the table gets a handler that faults.
-Insn decode(uint16_t opcode, uint16_t second, uint16_t word);
+Insn decode(uint16_t opcode, uint16_t second, uint16_t word, const Layout &layout);
 // The entries after the last word of flash: running into them faults.
 Insn decode_end();
 // Stops before the instruction under it.

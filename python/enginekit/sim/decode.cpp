@@ -17,7 +17,7 @@ namespace
 struct Row {
     const char *pattern;
     Handler run;
-    uint8_t cycles;
+    uint8_t cycles; // of AVRxt; the classic core's differ in CLASSIC
     uint8_t words;
 };
 
@@ -67,6 +67,29 @@ const Row TABLE[] = {
     {"1111101ddddd0bbb", insn::bst, 1, 1},      {"1111110ddddd0bbb", insn::sbrc, 1, 1},
     {"1111111ddddd0bbb", insn::sbrs, 1, 1},
 };
+
+// Where the classic core takes other cycles: stores and PUSH read or write memory in a cycle of their own.
+struct Classic {
+    Handler run;
+    uint8_t cycles;
+};
+
+const Classic CLASSIC[] = {
+    {insn::std_y, 2},    {insn::std_z, 2},    {insn::st_x, 2},     {insn::st_x_inc, 2},
+    {insn::st_x_dec, 2}, {insn::st_y_inc, 2}, {insn::st_y_dec, 2}, {insn::st_z_inc, 2},
+    {insn::st_z_dec, 2}, {insn::lds, 2},      {insn::push, 2},     {insn::rcall, 3},
+    {insn::icall, 3},    {insn::call, 4},     {insn::sbi, 2},      {insn::cbi, 2},
+};
+
+uint8_t cycles_of(const Row &row, const Layout &layout)
+{
+    for (const Classic &other : CLASSIC) {
+        if (layout.classic && other.run == row.run) {
+            return other.cycles;
+        }
+    }
+    return row.cycles;
+}
 
 bool matches(const Row &row, uint16_t opcode)
 {
@@ -162,19 +185,19 @@ std::array<int8_t, 0x10000> make_index()
 
 } // namespace
 
-Insn decode(uint16_t opcode, uint16_t second, uint16_t word)
+Insn decode(uint16_t opcode, uint16_t second, uint16_t word, const Layout &layout)
 {
     static const auto INDEX = make_index();
     const int row = INDEX[opcode];
     if (row < 0) {
         return {insn::illegal, opcode, 0, 0, 0, 1};
     }
-    Insn insn{TABLE[row].run, 0, 0, 0, TABLE[row].cycles, TABLE[row].words};
+    Insn insn{TABLE[row].run, 0, 0, 0, cycles_of(TABLE[row], layout), TABLE[row].words};
     set_operands(insn, TABLE[row], opcode, word, second);
     const bool jumps = insn.run == insn::jmp || insn.run == insn::call;
-    if (insn.size == 2 && word + 1U == FLASH_WORDS) {
+    if (insn.size == 2 && word + 1U == layout.flash_words()) {
         insn.run = insn::end_of_flash;
-    } else if (jumps && (field(TABLE[row], opcode, 'k').value != 0 || insn.k >= FLASH_WORDS)) {
+    } else if (jumps && (field(TABLE[row], opcode, 'k').value != 0 || insn.k >= layout.flash_words())) {
         insn.run = insn::bad_jump;
     }
     return insn;

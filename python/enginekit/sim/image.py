@@ -13,12 +13,42 @@ from typing import Any
 
 from engine.errors import DoesNotFitError, EngineError, FormatError
 
-FLASH_BYTES = 0xC000
-EEPROM_BYTES = 0x100
-SRAM_START = 0x2800
-SRAM_END = 0x4000
-FLASH_MAPPED = 0x4000
 
+@dataclass(frozen=True)
+class Layout:
+    """Where a simulated chip has its memories.
+
+    Parameters
+    ----------
+    name : str
+        As its maker writes it.
+    architecture : int
+        What avr-gcc notes in ELF files for its family.
+    flash_bytes, eeprom_bytes : int
+        Sizes; 0 for an EEPROM that is not modelled.
+    sram_start, sram_end : int
+        First data address of SRAM, and the first behind it.
+    flash_mapped : int or None
+        Data address where flash can be read; None where only LPM reads it.
+    oscillators : tuple of int
+        Frequencies that it may have, Hz.
+    """
+
+    name: str
+    architecture: int
+    flash_bytes: int
+    eeprom_bytes: int
+    sram_start: int
+    sram_end: int
+    flash_mapped: int | None
+    oscillators: tuple[int, ...]
+
+
+ATMEGA4809 = Layout("ATmega4809", 103, 0xC000, 0x100, 0x2800, 0x4000, 0x4000, (20_000_000, 16_000_000))
+ATMEGA328P = Layout("ATmega328P", 5, 0x8000, 0, 0x100, 0x900, None, (16_000_000, 20_000_000, 8_000_000))
+LAYOUTS = (ATMEGA4809, ATMEGA328P)
+
+_ARCHITECTURE = 0x7F  # of an ELF file's flags
 _DATA_SPACE = 0x800000
 _EEPROM_SPACE = 0x810000
 _FUSE_SPACE = 0x820000
@@ -36,7 +66,7 @@ class Symbol:
     ----------
     name : str
     address : int
-        In data space for variables (0x2800-0x3FFF, constants 0x4000-0xFFFF), in flash for functions; bytes.
+        In data space for variables (and for constants of the ATmega4809, 0x4000-0xFFFF), else in flash; bytes.
     size : int
         In bytes; 0 where assembly code does not state one.
     """
@@ -48,14 +78,14 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Image:
-    """A program for the ATmega4809.
+    """A program for one of the chips.
 
     Attributes
     ----------
     flash : bytes
-        From address 0, at most 49,152 bytes.
+        From address 0.
     eeprom : bytes
-        From the first EEPROM byte, at most 256 bytes.
+        From the first EEPROM byte.
     start : int
         Byte address where execution starts and the vector table lies.
     symbols : dict of str to Symbol
@@ -63,6 +93,8 @@ class Image:
         In order of address, each with the size of the code up to the next one where the file does not state a size.
     stack_floor : int
         First address after static data: the lowest byte that the stack may use.
+    layout : Layout
+        The chip's.
     """
 
     flash: bytes
@@ -71,6 +103,7 @@ class Image:
     symbols: dict[str, Symbol]
     functions: tuple[Symbol, ...]
     stack_floor: int
+    layout: Layout = ATMEGA4809
 
 
 def read_elf(path: str | Path) -> Image:
@@ -109,21 +142,33 @@ def _read(elf: Any, path: str) -> Image:
         raise FormatError(f"{path}: made for {elf['e_machine']}; expected EM_AVR, as avr-gcc links")
     if elf["e_type"] != "ET_EXEC":
         raise FormatError(f"{path}: {elf['e_type']}, an object file or library; expected a linked program")
-    flash, eeprom = _load(elf, path)
-    _check_constants(elf, path)
+    chip = _layout(elf, path)
+    flash, eeprom = _load(elf, path, chip)
+    _check_constants(elf, path, chip)
     symbols, functions = _symbols(elf)
     start = elf["e_entry"]
-    if start % 2 or start >= FLASH_BYTES:
-        raise FormatError(f"{path}: starts at 0x{start:X}; expected an even address below 0x{FLASH_BYTES:X}")
-    return Image(flash, eeprom, start, symbols, functions, _static_end(elf, path))
+    if start % 2 or start >= chip.flash_bytes:
+        raise FormatError(f"{path}: starts at 0x{start:X}; expected an even address below 0x{chip.flash_bytes:X}")
+    return Image(flash, eeprom, start, symbols, functions, _static_end(elf, path, chip), chip)
 
 
-def read_hex(path: str | Path) -> Image:
+def _layout(elf: Any, path: str) -> Layout:
+    family = elf["e_flags"] & _ARCHITECTURE
+    for chip in LAYOUTS:
+        if chip.architecture == family:
+            return chip
+    known = ", ".join(f"{chip.architecture} ({chip.name})" for chip in LAYOUTS)
+    raise FormatError(f"{path}: compiled for AVR family {family}; expected one of {known}")
+
+
+def read_hex(path: str | Path, chip: Layout = ATMEGA4809) -> Image:
     """Read an Intel HEX file: flash alone, without symbols.
 
     Parameters
     ----------
     path : str or Path
+    chip : Layout
+        The chip that it is for, which the file does not say.
 
     Returns
     -------
@@ -147,8 +192,8 @@ def read_hex(path: str | Path) -> Image:
             base = int.from_bytes(payload, "big") << (4 if kind == 2 else 16)
         elif kind == 0:
             _place(flash, base + int.from_bytes(record[1:3], "big"), payload)
-    _check_size(len(flash), FLASH_BYTES, "flash", str(path))
-    return Image(bytes(flash), b"", 0, {}, (), SRAM_START)
+    _check_size(len(flash), chip.flash_bytes, "flash", str(path), chip)
+    return Image(bytes(flash), b"", 0, {}, (), chip.sram_start, chip)
 
 
 def _hex_record(line: str, place: str) -> bytes:
@@ -167,7 +212,7 @@ def _place(memory: bytearray, address: int, data: bytes) -> None:
     memory[address : address + len(data)] = data
 
 
-def _load(elf: Any, path: str) -> tuple[bytes, bytes]:
+def _load(elf: Any, path: str, chip: Layout) -> tuple[bytes, bytes]:
     flash, eeprom = bytearray(), bytearray()
     end = 0
     segments = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]]
@@ -178,18 +223,18 @@ def _load(elf: Any, path: str) -> tuple[bytes, bytes]:
         if load >= _FUSE_SPACE:
             continue
         if load >= _EEPROM_SPACE:
-            _check_size(load - _EEPROM_SPACE + len(data), EEPROM_BYTES, "EEPROM", path)
+            _check_size(load - _EEPROM_SPACE + len(data), chip.eeprom_bytes, "EEPROM", path, chip)
             _place(eeprom, load - _EEPROM_SPACE, data)
         elif load < _DATA_SPACE:
             end = max(end, load + len(data))
-            _check_size(end, FLASH_BYTES, "flash", path)
+            _check_size(end, chip.flash_bytes, "flash", path, chip)
             _place(flash, load, data)
     return bytes(flash), bytes(eeprom)
 
 
-def _check_size(need: int, have: int, what: str, path: str) -> None:
+def _check_size(need: int, have: int, what: str, path: str, chip: Layout) -> None:
     if need > have:
-        raise DoesNotFitError(f"{path}: {what} needs {need} bytes, {need - have} more than the {have} of the ATmega4809")
+        raise DoesNotFitError(f"{path}: {what} needs {need} bytes, {need - have} more than the {have} of the {chip.name}")
 
 
 def _load_address(elf: Any, section: Any) -> int:
@@ -199,33 +244,33 @@ def _load_address(elf: Any, section: Any) -> int:
     return int(section["sh_addr"])
 
 
-def _check_constants(elf: Any, path: str) -> None:
+def _check_constants(elf: Any, path: str, chip: Layout) -> None:
     section = elf.get_section_by_name(".rodata")
-    if section is None or section["sh_size"] == 0:
+    if section is None or section["sh_size"] == 0 or chip.flash_mapped is None:
         return
     seen = section["sh_addr"] & 0xFFFF
-    mapped = _load_address(elf, section) + FLASH_MAPPED
+    mapped = _load_address(elf, section) + chip.flash_mapped
     if seen != mapped:
         raise FormatError(
             f"{path}: .rodata is linked for data address 0x{seen:04X} but the chip shows it at 0x{mapped:04X}; "
-            f"link with -Wl,--defsym=__RODATA_PM_OFFSET__=0x{FLASH_MAPPED:04X}"
+            f"link with -Wl,--defsym=__RODATA_PM_OFFSET__=0x{chip.flash_mapped:04X}"
         )
 
 
-def _static_end(elf: Any, path: str) -> int:
-    end = SRAM_START
+def _static_end(elf: Any, path: str, chip: Layout) -> int:
+    end = chip.sram_start
     for section in elf.iter_sections():
         start = section["sh_addr"] - _DATA_SPACE
-        in_flash = section["sh_type"] == "SHT_PROGBITS" and start >= FLASH_MAPPED
+        in_flash = section["sh_type"] == "SHT_PROGBITS" and chip.flash_mapped is not None and start >= chip.flash_mapped
         if not section["sh_flags"] & _ALLOCATED or not 0 <= start < 0x10000 or in_flash or section["sh_size"] == 0:
             continue
-        if start < SRAM_START:
+        if start < chip.sram_start:
             raise FormatError(
                 f"{path}: {section.name} is linked for data address 0x{start:04X}, below SRAM; "
-                f"link with -Wl,--defsym=__DATA_REGION_ORIGIN__=0x{_DATA_SPACE + SRAM_START:06X}"
+                f"link with -Wl,--defsym=__DATA_REGION_ORIGIN__=0x{_DATA_SPACE + chip.sram_start:06X}"
             )
         end = max(end, start + section["sh_size"])
-    _check_size(end - SRAM_START, SRAM_END - SRAM_START, "static data", path)
+    _check_size(end - chip.sram_start, chip.sram_end - chip.sram_start, "static data", path, chip)
     return int(end)
 
 

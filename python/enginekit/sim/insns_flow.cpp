@@ -157,9 +157,9 @@ const Insn *bad_jump(Cpu &, const Insn *i)
     throw Fault(FaultKind::jump, 2U * i->k, "jump outside flash");
 }
 
-const Insn *end_of_flash(Cpu &, const Insn *)
+const Insn *end_of_flash(Cpu &c, const Insn *)
 {
-    throw Fault(FaultKind::jump, FLASH_BYTES, "ran past the end of flash");
+    throw Fault(FaultKind::jump, c.layout.flash_bytes, "ran past the end of flash");
 }
 
 const Insn *breakpoint(Cpu &c, const Insn *i)

@@ -15,6 +15,8 @@ constexpr uint8_t SOFTWARE_RESET = 0x10;
 constexpr unsigned VECTOR_TCA0_OVF = 7;
 constexpr unsigned VECTOR_TCB[] = {12, 13, 25, 36};
 constexpr unsigned VECTOR_USART_RXC[] = {17, 26, 31, 37};
+constexpr unsigned VECTOR_TIMER1_OVF = 13; // ATmega328P
+constexpr unsigned VECTOR_USART_RX = 18;
 
 struct Absent {
     uint16_t first;
@@ -29,15 +31,13 @@ constexpr Absent ABSENT[] = {
     {0x0680, 0x068F, "AC0"}, {0x08A0, 0x08BF, "TWI0"},  {0x08C0, 0x08DF, "SPI0"},
 };
 
-[[noreturn]] void unmapped(uint16_t address)
-{
-    for (const auto &absent : ABSENT) {
-        if (address >= absent.first && address <= absent.last) {
-            throw Fault(FaultKind::unsupported, address, std::string(absent.name) + " is not modelled");
-        }
-    }
-    throw Fault(FaultKind::unmapped, address, "access to an unmapped address");
-}
+// The same of the ATmega328P, data addresses.
+constexpr Absent ABSENT_CLASSIC[] = {
+    {0x003F, 0x0042, "EEPROM"}, {0x0044, 0x0048, "TIMER0"}, {0x004C, 0x004E, "SPI"},    {0x0050, 0x0050, "ACSR"},
+    {0x0053, 0x0053, "SMCR"},   {0x0057, 0x0057, "SPMCSR"}, {0x0060, 0x0061, "WDT"},    {0x0064, 0x0064, "PRR"},
+    {0x0068, 0x006D, "PCINT"},  {0x006E, 0x006E, "TIMSK0"}, {0x0070, 0x0070, "TIMSK2"}, {0x0078, 0x007F, "ADC"},
+    {0x00B0, 0x00B6, "TIMER2"}, {0x00B8, 0x00BD, "TWI"},
+};
 
 std::vector<uint8_t> signature_row()
 {
@@ -55,9 +55,19 @@ std::vector<uint8_t> fuses(uint32_t oscillator)
 
 } // namespace
 
-Machine::Machine(uint32_t oscillator, uint8_t sram_fill)
-    : cpu(*this), clock(cpu, oscillator), nvm_(cpu, clock), reset_(cpu), interrupts_(cpu), tca_(VECTOR_TCA0_OVF),
-      windows_(1, Window{nullptr, 0, TIMED}), sram_fill_(sram_fill)
+Machine::Machine(const Layout &layout, uint32_t oscillator, uint8_t sram_fill)
+    : cpu(*this, layout), clock(cpu, oscillator, !layout.classic), nvm_(cpu, clock), reset_(cpu), interrupts_(cpu),
+      tca_(VECTOR_TCA0_OVF), timer1_(VECTOR_TIMER1_OVF), windows_(1, Window{nullptr, 0, TIMED}), sram_fill_(sram_fill)
+{
+    if (layout.classic) {
+        map_classic();
+    } else {
+        map_xt(oscillator);
+    }
+    power_on();
+}
+
+void Machine::map_xt(uint32_t oscillator)
 {
     map_ports();
     map_timers_and_serial();
@@ -69,7 +79,50 @@ Machine::Machine(uint32_t oscillator, uint8_t sram_fill)
     map_constants("SIGROW", 0x1100, signature_row());
     map_constants("FUSES", 0x1280, fuses(oscillator));
     map_constants("USERROW", 0x1300, std::vector<uint8_t>(0x40, 0xFF));
-    power_on();
+}
+
+// I/O addresses, which are data addresses less 0x20.
+void Machine::map_classic()
+{
+    for (unsigned n = 0; n < 3; ++n) {
+        others_.push_back(std::make_unique<ClassicPort>(std::string("PORT") + static_cast<char>('B' + n)));
+        map(*others_.back(), static_cast<uint16_t>(0x03 + 3 * n), 3);
+    }
+    const struct {
+        const char *name;
+        uint16_t first;
+        uint16_t size;
+    } kept[] = {{"GPIOR0", 0x1E, 1}, {"GPIOR1", 0x2A, 2}, {"MCUSR", 0x34, 2}};
+    for (const auto &each : kept) {
+        others_.push_back(std::make_unique<Storage>(each.name, each.size));
+        map(*others_.back(), each.first, each.size);
+    }
+    usarts_.push_back(std::make_unique<Usart>("USART0", VECTOR_USART_RX));
+    auto registers = std::make_unique<ClassicUsart>(*usarts_.back());
+    map_timed(*registers, 0xA0, 8);
+    others_.push_back(std::move(registers));
+    map_timed(timer1_, ClassicTimer::COUNTER, 12);
+    const size_t slot = windows_.back().slot;
+    map(timer1_.flags(), ClassicTimer::FLAGS, 1);
+    windows_.back().slot = slot;
+    map(timer1_.mask(), ClassicTimer::MASK, 1);
+    windows_.back().slot = slot;
+}
+
+void Machine::unmapped(uint16_t address) const
+{
+    address = static_cast<uint16_t>(address + cpu.layout.io_start);
+    const auto check = [address](const Absent &absent) {
+        if (address >= absent.first && address <= absent.last) {
+            throw Fault(FaultKind::unsupported, address, std::string(absent.name) + " is not modelled");
+        }
+    };
+    if (cpu.layout.classic) {
+        std::for_each(std::begin(ABSENT_CLASSIC), std::end(ABSENT_CLASSIC), check);
+    } else {
+        std::for_each(std::begin(ABSENT), std::end(ABSENT), check);
+    }
+    throw Fault(FaultKind::unmapped, address, "access to an unmapped address");
 }
 
 void Machine::map(Peripheral &peripheral, uint16_t first, uint16_t size)
@@ -134,7 +187,7 @@ void Machine::load(const std::vector<uint8_t> &flash, const std::vector<uint8_t>
 
 void Machine::power_on()
 {
-    std::fill_n(cpu.data.begin() + SRAM_START, SRAM_BYTES, sram_fill_);
+    std::fill_n(cpu.data.begin() + cpu.layout.sram_start, cpu.layout.sram_bytes, sram_fill_);
     cpu.r.fill(0);
     reset_peripherals(POWER_ON_RESET);
     cpu.reset(start_word_);
@@ -166,6 +219,11 @@ Stop Machine::run(uint64_t limit)
 
 // ---------------------------------------------------------------------------------------------------------------- bus
 
+bool Machine::is_eeprom(uint16_t address) const
+{
+    return static_cast<uint16_t>(address - EEPROM_START) < cpu.layout.eeprom_bytes;
+}
+
 const Machine::Window &Machine::window(uint16_t address) const
 {
     const uint8_t index = window_at_[address];
@@ -177,7 +235,7 @@ const Machine::Window &Machine::window(uint16_t address) const
 
 uint8_t Machine::read(uint16_t address)
 {
-    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+    if (is_eeprom(address)) {
         return nvm_.read_eeprom(static_cast<uint16_t>(address - EEPROM_START));
     }
     const Window &w = window(address);
@@ -199,7 +257,7 @@ uint8_t Machine::read(uint16_t address)
 
 void Machine::write(uint16_t address, uint8_t value)
 {
-    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+    if (is_eeprom(address)) {
         nvm_.write_page_buffer(static_cast<uint16_t>(address - EEPROM_START), value);
         return;
     }
@@ -279,17 +337,20 @@ void Machine::send(unsigned usart, const std::string &bytes)
 
 uint8_t Machine::peek(uint16_t address)
 {
-    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+    if (is_eeprom(address)) {
         return nvm_.cells[static_cast<size_t>(address - EEPROM_START)];
     }
-    return address >= SRAM_START ? cpu.data[address] : cpu.read_io(address);
+    if (cpu.in_sram(address) || (!cpu.layout.classic && address >= FLASH_MAPPED)) {
+        return cpu.data[address];
+    }
+    return cpu.read(address); // registers and I/O, which cost nothing
 }
 
 void Machine::poke(uint16_t address, uint8_t value)
 {
-    if (static_cast<uint16_t>(address - EEPROM_START) < EEPROM_BYTES) {
+    if (is_eeprom(address)) {
         nvm_.cells[static_cast<size_t>(address - EEPROM_START)] = value;
-    } else if (address >= FLASH_MAPPED) {
+    } else if (!cpu.layout.classic && address >= FLASH_MAPPED) {
         cpu.patch_flash(static_cast<uint16_t>(address - FLASH_MAPPED), value);
     } else {
         cpu.write(address, value);

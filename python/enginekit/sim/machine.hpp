@@ -2,6 +2,7 @@
 // The whole chip: core, memory map, peripherals, events.
 #pragma once
 
+#include "classic.hpp"
 #include "nvm.hpp"
 #include "peripheral.hpp"
 #include "timers.hpp"
@@ -15,7 +16,7 @@ namespace sim
 class Machine final : public Bus
 {
   public:
-    Machine(uint32_t oscillator, uint8_t sram_fill);
+    Machine(const Layout &layout, uint32_t oscillator, uint8_t sram_fill);
     ~Machine() = default;
     Machine(const Machine &) = delete;
     Machine &operator=(const Machine &) = delete;
@@ -66,10 +67,14 @@ class Machine final : public Bus
     };
     void map(Peripheral &peripheral, uint16_t first, uint16_t size);
     void map_timed(Peripheral &peripheral, uint16_t first, uint16_t size);
+    void map_xt(uint32_t oscillator);
+    void map_classic();
     void map_constants(const char *name, uint16_t first, std::vector<uint8_t> bytes);
     void map_ports();
     void map_timers_and_serial();
     const Window &window(uint16_t address) const;
+    [[noreturn]] void unmapped(uint16_t address) const;
+    bool is_eeprom(uint16_t address) const;
     void reset_peripherals(uint8_t cause);
     void refresh();
     void refresh_one(size_t slot);
@@ -80,6 +85,7 @@ class Machine final : public Bus
     SleepController sleep_;
     InterruptController interrupts_;
     TimerA tca_;
+    ClassicTimer timer1_;
     std::vector<std::unique_ptr<TimerB>> tcbs_;
     std::vector<std::unique_ptr<Usart>> usarts_;
     std::vector<std::unique_ptr<Peripheral>> others_;
@@ -88,7 +94,7 @@ class Machine final : public Bus
     std::array<uint64_t, TIMED> next_of_{};
     std::array<uint64_t, TIMED> requests_of_{};
     std::vector<Window> windows_;
-    std::array<uint8_t, SRAM_START> window_at_{}; // index into windows_, 0 for none
+    std::array<uint8_t, IO_END> window_at_{}; // index into windows_, 0 for none
     uint64_t next_ = NEVER;
     uint64_t requests_ = 0;
     uint16_t start_word_ = 0;

@@ -63,7 +63,7 @@ constexpr unsigned DIVIDERS[16] = {2, 4, 8, 16, 32, 64, 0, 0, 6, 10, 12, 24, 48,
 void Clock::reset()
 {
     lock_ = 0;
-    set_prescaler(0x11);
+    set_prescaler(divided_ ? 0x11 : 0x10);
 }
 
 void Clock::set_prescaler(uint8_t value)

@@ -87,11 +87,12 @@ class Constants final : public Peripheral
     std::vector<uint8_t> bytes_;
 };
 
-// The main clock: oscillator divided by the prescaler, which is 6 out of reset.
+// The main clock: oscillator divided by the prescaler, which out of reset is 6, or 1 where the chip has none to begin with.
 class Clock final : public Peripheral
 {
   public:
-    Clock(const Cpu &cpu, uint32_t oscillator) : Peripheral("CLKCTRL"), cpu_(cpu), oscillator_(oscillator)
+    Clock(const Cpu &cpu, uint32_t oscillator, bool divided)
+        : Peripheral("CLKCTRL"), cpu_(cpu), oscillator_(oscillator), divided_(divided), divider_(divided ? 6 : 1)
     {
     }
     void reset() override;
@@ -104,9 +105,10 @@ class Clock final : public Peripheral
     void set_prescaler(uint8_t value);
     const Cpu &cpu_;
     uint32_t oscillator_;
+    bool divided_;
     uint8_t control_b_ = 0x11;
     uint8_t lock_ = 0;
-    unsigned divider_ = 6;
+    unsigned divider_;
     uint64_t ticks_ = 0; // of the oscillator, at cycle since_
     uint64_t since_ = 0;
 };

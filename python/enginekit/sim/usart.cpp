@@ -47,7 +47,7 @@ void Usart::reset()
 uint64_t Usart::frame() const
 {
     const unsigned samples = (control_b_ & CLK2X) != 0 ? 8 : 16;
-    return uint64_t{FRAME_BITS} * samples * std::max<uint16_t>(baud_, FRACTION);
+    return uint64_t{FRAME_BITS} * samples * std::max<uint32_t>(baud_, FRACTION);
 }
 
 double Usart::cycles_per_bit() const
@@ -127,10 +127,10 @@ void Usart::write(uint16_t offset, uint8_t value, uint64_t now)
         }
         break;
     case BAUDL:
-        baud_ = static_cast<uint16_t>((baud_ & 0xFF00) | value);
+        baud_ = (baud_ & 0xFF00) | value;
         break;
     case BAUDH:
-        baud_ = static_cast<uint16_t>((baud_ & 0x00FF) | value << 8);
+        baud_ = (baud_ & 0x00FF) | static_cast<uint32_t>(value) << 8;
         break;
     default:
         reserved(name(), offset);

@@ -35,6 +35,10 @@ class Usart final : public Peripheral
         return sent_.size();
     }
     void discard_line();
+    void set_baud(uint32_t value) // as BAUD: 64 f / (S f_baud)
+    {
+        baud_ = value;
+    }
     bool enabled() const
     {
         return (control_b_ & 0xC0) != 0;
@@ -59,7 +63,7 @@ class Usart final : public Peripheral
     unsigned vector_; // RXC; DRE and TXC follow
     uint8_t control_a_ = 0;
     uint8_t control_b_ = 0;
-    uint16_t baud_ = 0;
+    uint32_t baud_ = 0;
     bool tx_busy_ = false;
     bool tx_full_ = false;
     bool tx_complete_ = false;
