@@ -21,7 +21,7 @@ from engine.graph import (
 )
 from engine.window import slide
 
-INT8, INT32, FLOAT32 = np.dtype(np.int8), np.dtype(np.int32), np.dtype(np.float32)
+INT8, UINT8, INT32, FLOAT32 = (np.dtype(each) for each in ("int8", "uint8", "int32", "float32"))
 
 
 class Chain:
@@ -35,7 +35,7 @@ class Chain:
         if dtype == FLOAT32:
             self.last = self.add(Tensor("x", (1, *shape), FLOAT32))
         else:
-            self.last = self.add(Tensor("x", (1, *shape), INT8, np.float32([scale]), zero))
+            self.last = self.add(Tensor("x", (1, *shape), dtype, np.float32([scale]), zero))
 
     def add(self, tensor):
         self.tensors.append(tensor)
@@ -167,6 +167,7 @@ CHAINS = {
         Chain((6, 5, 1), dtype=FLOAT32).quantize().conv(2, 3, activation=R).flatten().dense(4).softmax().dequantize().graph()
     ),
     "digits": lambda: Chain((784,), name='a "digit"\\ reader */').dense(32, R).dense(10).softmax().graph(),
+    "uint8_edge": lambda: Chain((9, 4), dtype=UINT8, zero=200).quantize().graph(),
     "several_vectors": lambda: Chain((3, 5)).dense_each(6, R).dense_each(4).flatten().dense(3).softmax().graph(),
     "residual": residual,
     "depthwise": depthwise,

@@ -270,7 +270,8 @@ def _tensor_fields(reader: _Reader) -> tuple[float, int, int, tuple[int, ...]]:
 
 def _tensor(scale: float, zero: int, size: int, shape: tuple[int, ...], dtype: str) -> TensorCard:
     try:
-        card = TensorCard(shape, np.dtype(dtype), scale, zero)
+        kind = np.dtype(dtype)
+        card = TensorCard(shape, kind, scale, zero & 0xFF if kind == np.uint8 else zero)
     except TypeError as error:
         raise ProtocolError(f"the device's model has a tensor of type {dtype!r}, which NumPy does not have") from error
     if card.size != size:
