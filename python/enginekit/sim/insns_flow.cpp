@@ -65,6 +65,10 @@ const Insn *ijmp(Cpu &c, const Insn *)
 
 const Insn *rcall(Cpu &c, const Insn *i)
 {
+    if (i->k == c.word_of(i + 1)) { // to the next instruction: room on the stack, as compilers make it
+        c.push_pc(i + 1);
+        return i + 1;
+    }
     return call_to(c, i + 1, i->k);
 }
 

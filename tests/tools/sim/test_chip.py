@@ -301,3 +301,17 @@ def test_writing_flash_changes_the_program(assemble):
 def test_arguments_are_checked(call, message):
     with pytest.raises(ValueError, match=message):
         call(Chip(b""))
+
+
+def test_room_made_by_a_call_is_no_call(build):
+    """``rcall .+0`` takes two bytes of stack, and the function returns once."""
+    source = HEAD + (
+        "NOINLINE void roomy(void) {"
+        ' __asm__ volatile("rcall .+0\\n\\trcall .+0\\n\\tpop r0\\n\\tpop r0\\n\\tpop r0\\n\\tpop r0"); }'
+        "int main(void) { roomy(); finish(); }"
+    )
+    chip, seen = Chip.from_elf(build(source)), []
+    chip.on_return("roomy", lambda: seen.append(chip.call_stack()[-1]))
+    chip.run(10_000, until="finish")
+    assert seen == ["main"]
+    assert [row.calls for row in chip.profile() if row.name == "roomy"] == [1]
