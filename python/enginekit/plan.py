@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Step
-from enginekit import costs as cost_tables
 from enginekit.chips import ATMEGA4809, Chip
+from enginekit.costs import Table
 from enginekit.costs.calls import FRAME_CODE, FRAME_CYCLES
 from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, tensor_bytes
 from enginekit.proofs import Proof, prove
@@ -46,6 +46,10 @@ class StepPlan:
         The lowest and highest accumulator, which some input reaches.
     symbols : tuple of str
         Functions of the core that it calls.
+    code : int
+        Bytes of flash of those and of all that they call. Several steps share what they have in common.
+    stack : int
+        Bytes of stack of the deepest of them.
     worst_cycles, mean_cycles : float or None
         Cycles (AVRxt) of the slowest input and on average; None where they are not predicted.
     """
@@ -69,6 +73,8 @@ class StepPlan:
     acc_low: int
     acc_high: int
     symbols: tuple[str, ...]
+    code: int
+    stack: int
     worst_cycles: float | None
     mean_cycles: float | None
 
@@ -110,6 +116,8 @@ class Plan:
         Bytes of stack that the firmware takes at most.
     unknown : tuple of str
         Functions whose code and stack the table of costs does not know; they are not counted.
+    chip : Chip
+        What it was made for.
     """
 
     name: str
@@ -123,6 +131,7 @@ class Plan:
     ram: int
     stack: int
     unknown: tuple[str, ...]
+    chip: Chip = ATMEGA4809
 
     @property
     def code(self) -> int:
@@ -136,13 +145,17 @@ class Plan:
 
     @property
     def worst_ms(self) -> float | None:
-        """Milliseconds of the slowest input at 20 MHz; None where a step is not predicted."""
-        return _ms([step.worst_cycles for step in self.steps])
+        """Milliseconds of the slowest input at the chip's clock; None where a step is not predicted."""
+        return self._ms([step.worst_cycles for step in self.steps])
 
     @property
     def mean_ms(self) -> float | None:
-        """Milliseconds on average at 20 MHz, see :func:`enginekit.encode.choose.encode`."""
-        return _ms([step.mean_cycles for step in self.steps])
+        """Milliseconds on average at the chip's clock, see :func:`enginekit.encode.choose.encode`."""
+        return self._ms([step.mean_cycles for step in self.steps])
+
+    def _ms(self, cycles: Sequence[float | None]) -> float | None:
+        known = [each for each in cycles if each is not None]
+        return 1000 * (FRAME_CYCLES + sum(known)) / self.chip.clock if len(known) == len(cycles) else None
 
     @property
     def flash(self) -> int:
@@ -161,9 +174,10 @@ class Plan:
             for step in self.steps
         ]
         return {
-            **{key: value for key, value in vars(self).items() if key not in ("steps", "unknown")},
+            **{key: value for key, value in vars(self).items() if key not in ("steps", "unknown", "chip")},
             **{key: getattr(self, key) for key in ("flash", "code", "firmware", "macs", "worst_ms", "mean_ms")},
             "unknown": list(self.unknown),
+            "chip": self.chip.name,
             "steps": steps,
         }
 
@@ -187,10 +201,11 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         the firmware as avr-gcc 5.4 compiles it, see :mod:`enginekit.costs`.
     """
     program = model.program
-    table = cost_tables.load()
     pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
     encoding = encode(model, optimize, samples=samples)
-    steps = tuple(_step_plan(*each) for each in zip(program.steps, encoding.steps, prove(model, samples), strict=True))
+    table = encoding.table
+    proofs = prove(model, samples)
+    steps = tuple(_step_plan(*each, table) for each in zip(program.steps, encoding.steps, proofs, strict=True))
     return Plan(
         name=model.graph.name,
         optimize=encoding.optimize.value,
@@ -203,6 +218,7 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         ram=table.ram + -(-encoding.arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
         stack=stack_bound(table, encoding.stack),
         unknown=encoding.unknown,
+        chip=table.chip,
     )
 
 
@@ -243,7 +259,7 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
         raise DoesNotFitError(f"model {costs.name!r} does not fit. " + ". ".join(problems))
 
 
-def _step_plan(step: Step, placed: Placed, proof: Proof) -> StepPlan:
+def _step_plan(step: Step, placed: Placed, proof: Proof, table: Table) -> StepPlan:
     weights, bias, tables, params = placed.candidate.data
     return StepPlan(
         name=step.name,
@@ -265,11 +281,8 @@ def _step_plan(step: Step, placed: Placed, proof: Proof) -> StepPlan:
         acc_low=proof.low,
         acc_high=proof.high,
         symbols=placed.candidate.symbols,
+        code=table.code(placed.candidate.symbols),
+        stack=placed.stack,
         worst_cycles=placed.worst,
         mean_cycles=placed.mean,
     )
-
-
-def _ms(cycles: Sequence[float | None]) -> float | None:
-    known = [each for each in cycles if each is not None]
-    return 1000 * (FRAME_CYCLES + sum(known)) / ATMEGA4809.clock if len(known) == len(cycles) else None

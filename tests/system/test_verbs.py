@@ -193,7 +193,7 @@ def test_report_of_a_model_alone(path, tmp_path, capsys):
     assert "Layers" in text
     assert "Arena over time" in text
     assert "Confusion" not in text
-    assert "cycles" not in text
+    assert "measured" not in text
 
 
 def test_report_without_jinja_says_how_to_install(path, tmp_path, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from enginekit.costs import trials
 from enginekit.costs.bill import Bill
 from enginekit.costs.fit import LEAVES, SEED, UnfittedError, bill_of, fit, observe, order
 from enginekit.costs.formulas import FORMULAS, count
-from enginekit.costs.measure import empty_model, measure, table_path
+from enginekit.costs.measure import empty_model, measure, table_name
 from enginekit.costs.samples import Samples
 from enginekit.costs.stage import Stage
 from enginekit.emit import emit
@@ -24,7 +24,7 @@ def elf(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table():
-    name = table_path(toolchain.find().version).stem
+    name = table_name(toolchain.find().version)
     if name not in costs.table.available():
         pytest.skip(f"no table for {name}")
     return costs.load(name)

@@ -22,10 +22,11 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-flash", type=int, metavar="BYTES", help="of the whole firmware with its link and self-test")
     parser.add_argument("--max-ram", type=int, metavar="BYTES", help="static RAM, arena and stack of the firmware")
-    parser.add_argument("--max-ms", type=float, metavar="MS", help="milliseconds of the slowest input at 20 MHz")
+    parser.add_argument("--max-ms", type=float, metavar="MS", help="milliseconds of the slowest input at the chip's clock")
     parser.add_argument(
         "--max-acc-bits", type=int, metavar="BITS", help="of every layer's accumulator, proven from its weights"
     )
+    parser.add_argument("--toolchain", default="avr-gcc-5.4", help="whose code is reckoned with (default: %(default)s)")
     add_samples(parser)
 
 
@@ -43,7 +44,7 @@ def samples(args: argparse.Namespace, model: Any) -> Any:
 
 
 def choose(args: argparse.Namespace, model: Any, *, for_chip: bool) -> Any:
-    """Choose encodings as the arguments say; `for_chip` prefers what fits the ATmega4809.
+    """Choose encodings as the arguments say; `for_chip` prefers what fits the chip.
 
     Raises
     ------
@@ -51,13 +52,15 @@ def choose(args: argparse.Namespace, model: Any, *, for_chip: bool) -> Any:
         If nothing keeps to the limits given.
     """
     from engine.errors import DoesNotFitError
-    from enginekit.chips import ATMEGA4809
+    from enginekit import costs
     from enginekit.encode.choose import Limits, Optimize, encode
 
+    table = costs.load(args.toolchain)
+
     given = {"flash": args.max_flash, "ram": args.max_ram, "ms": args.max_ms, "acc_bits": args.max_acc_bits}
-    chip = {"flash": ATMEGA4809.usable_flash, "ram": ATMEGA4809.ram} if for_chip else {}
+    chip = {"flash": table.chip.usable_flash, "ram": table.chip.ram} if for_chip else {}
     tighter = given | {key: min(value, given[key] or value) for key, value in chip.items()}
-    more = {"samples": samples(args, model)}
+    more = {"samples": samples(args, model), "table": table}
     try:
         return encode(model, Optimize(args.optimize), limits=Limits(**tighter), **more)
     except DoesNotFitError:
@@ -68,9 +71,12 @@ def choose(args: argparse.Namespace, model: Any, *, for_chip: bool) -> Any:
 
 def steps_table(costs: Any) -> str:
     """Print what was chosen, one line a step."""
-    header = ["layer", "kernel", "encoding", "flash", "arena", "acc bits", "slowest, cycles", "mean, cycles"]
+    header = ["layer", "kernel", "encoding", "flash", "code", "arena", "stack", "acc bits", "slowest, cycles", "mean, cycles"]
     rows = [
-        [s.name, s.kernel, s.encoding, s.flash, s.arena, s.acc_bits, cycles(s.worst_cycles), cycles(s.mean_cycles)]
+        [
+            *(s.name, s.kernel, s.encoding, s.flash, s.code, s.arena, s.stack, s.acc_bits),
+            *(cycles(s.worst_cycles), cycles(s.mean_cycles)),
+        ]
         for s in costs.steps
     ]
     return as_table(header, rows)
@@ -82,7 +88,7 @@ def totals(costs: Any) -> str:
     lines = [
         f"{costs.flash:,} bytes of flash for data, {costs.code:,} for code{unknown}; with the link {costs.firmware:,}",
         f"{costs.arena:,} bytes of RAM for the arena; the firmware {costs.ram:,}, and at most {costs.stack:,} of stack",
-        f"slowest input {ms(costs.worst_ms)}, mean {ms(costs.mean_ms)} at 20 MHz",
+        f"slowest input {ms(costs.worst_ms)}, mean {ms(costs.mean_ms)} at {costs.chip.clock // 1_000_000} MHz",
     ]
     return "\n".join(lines)
 

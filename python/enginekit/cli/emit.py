@@ -21,14 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="model", help="prefix of files and identifiers (default %(default)s)")
     parser.add_argument("--golden", type=Path, metavar="FILE", help=".npy with inputs for the self-test, of the model's type")
     add_choice(parser)
-    parser.add_argument("--any-chip", action="store_true", help="write it even if it does not fit the ATmega4809")
+    parser.add_argument("--any-chip", action="store_true", help="write it even if it does not fit")
     parser.add_argument("--json", action="store_true", help="print files and sizes as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Choose, check, emit, write."""
     import engine
-    from enginekit.chips import ATMEGA4809
     from enginekit.cli.inputs import read_data
     from enginekit.emit import emit
     from enginekit.plan import check_fits, plan
@@ -37,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     encoding = choose(args, model, for_chip=not args.any_chip)
     costs = plan(model, encoding)
     if not args.any_chip:
-        check_fits(costs, ATMEGA4809, code=costs.code + costs.link, stack=costs.ram - costs.arena + costs.stack)
+        check_fits(costs, costs.chip, code=costs.code + costs.link, stack=costs.ram - costs.arena + costs.stack)
     golden = None if args.golden is None else list(read_data(str(args.golden)).x)
     files = emit(model, name=args.name, golden=golden, optimize=encoding)
     args.output.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 One line a kernel call: shapes, the real values that its output covers, multiply-adds, its encoding, the bits of the smallest
 accumulator that provably cannot overflow and how far that can go (over the samples' ranges if there are any, else for every
-input), bytes of flash for its data, cycles, and its buffers in the arena. RAM is exact; code is that of avr-gcc 5.4.
+input), bytes of flash for its data and of its kernels' code (which layers share), cycles, its buffers in the arena, and its
+stack. RAM is exact; code and cycles are those of the toolchain.
 """
 
 from __future__ import annotations
@@ -20,26 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="int8 .tflite file")
     add_choice(parser)
     parser.add_argument("--json", action="store_true", help="print as JSON")
-    parser.add_argument("--check", action="store_true", help="fail (exit code 1) if the model does not fit the ATmega4809")
+    parser.add_argument("--check", action="store_true", help="fail (exit code 1) if the model does not fit the chip")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the plan and say whether it fits."""
     import engine
     from engine.errors import DoesNotFitError
-    from enginekit.chips import ATMEGA4809
     from enginekit.plan import check_fits, plan
 
     model = engine.load(args.model)
     costs = plan(model, choose(args, model, for_chip=True), samples=samples(args, model))
     problem = None
     try:
-        check_fits(costs, ATMEGA4809, code=costs.code + costs.link, stack=costs.ram - costs.arena + costs.stack)
+        check_fits(costs, costs.chip, code=costs.code + costs.link, stack=costs.ram - costs.arena + costs.stack)
     except DoesNotFitError as error:
         problem = str(error)
     about = costs.as_dict() | {
         "sha256": model.digest.hex(),
-        "chip": ATMEGA4809.name,
         "fits": problem is None,
         "problem": problem,
         "inputs": [_tensor(tensor) for tensor in model.inputs],
@@ -50,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
         described["y_shape"] = list(model.graph.tensors[step.y].shape[1:])
         described["y_low"], described["y_high"] = _range(model.graph.tensors[step.y])
     result(as_json(about) if args.json else f"{_text(about)}\n{totals(costs)}")
-    story(problem or f"fits the {ATMEGA4809.name}, with {ATMEGA4809.usable_flash - costs.firmware:,} bytes of flash to spare")
+    story(problem or f"fits the {costs.chip.name}, with {costs.chip.usable_flash - costs.firmware:,} bytes of flash to spare")
     return 1 if problem and args.check else 0
 
 
@@ -79,7 +78,7 @@ def _ends(what: str, tensors: list[dict[str, Any]]) -> list[str]:
 
 def _text(about: dict[str, Any]) -> str:
     header = ["layer", "kernel", "in", "out", "low", "high", "MACs", "encoding", "acc bits", "acc low", "acc high"]
-    header += ["flash", "slowest, cycles", "mean, cycles", "read at", "write at", "arena"]
+    header += ["flash", "code", "slowest, cycles", "mean, cycles", "read at", "write at", "arena", "stack"]
     rows = [
         [
             step["name"],
@@ -93,11 +92,13 @@ def _text(about: dict[str, Any]) -> str:
             step["acc_low"],
             step["acc_high"],
             step["flash"],
+            step["code"],
             cycles(step["worst_cycles"]),
             cycles(step["mean_cycles"]),
             step["x_offset"],
             step["y_offset"],
             step["arena"],
+            step["stack"],
         ]
         for step in about["steps"]
     ]

@@ -23,11 +23,13 @@ from engine.errors import EngineError
 from engine.graph import Graph, Layer, NoOptions, Tensor
 from engine.model import Model
 from enginekit import toolchain
+from enginekit.chips import ATMEGA4809, Chip
 from enginekit.cli.output import result, story
 from enginekit.costs.bill import Prices
 from enginekit.costs.fit import fit, order
 from enginekit.costs.link_map import kept
 from enginekit.costs.stack import Program
+from enginekit.costs.table import path_of
 from enginekit.emit import emit
 
 #: Functions of the core that serve the link, not the model.
@@ -43,10 +45,14 @@ def empty_model() -> Model:
     return Model(Graph("", tensors, (Layer("reshape", "reshape", (0,), (1,), NoOptions()),), (0,), (1,)))
 
 
-def table_path(version: str) -> Path:
-    """Where the table of a toolchain lies: ``avr-gcc (GCC) 5.4.0`` has ``avr-gcc-5.4.json``."""
+def table_name(version: str) -> str:
+    """Name a toolchain's tables, see :func:`enginekit.costs.load`.
+
+    >>> table_name("avr-gcc (GCC) 5.4.0")
+    'avr-gcc-5.4'
+    """
     found = re.search(r"(\d+\.\d+)(\.\d+)?\s*$", version)
-    return Path(__file__).parent / f"avr-gcc-{found[1] if found else version}.json"
+    return f"avr-gcc-{found[1] if found else version}"
 
 
 def measure(
@@ -144,9 +150,9 @@ def write(path: Path, about: dict[str, Any]) -> None:
     path.write_text(json.dumps(about | tables, indent=1) + "\n")
 
 
-def main(only: Sequence[str] = ()) -> int:
+def main(only: Sequence[str] = (), chip: Chip = ATMEGA4809) -> int:
     """Measure with the toolchain on the PATH and write its table."""
-    path = table_path(toolchain.find().version)
+    path = path_of(table_name(toolchain.find().version), chip)
     known = json.loads(path.read_text()) if only else {}
     with tempfile.TemporaryDirectory() as scratch:
         about = measure(scratch, only=only, prices=known.get("cycles"), progress=story)

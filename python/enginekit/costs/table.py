@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError
+from enginekit.chips import ATMEGA4809, Chip
 from enginekit.costs.bill import Bill, Prices
 
 #: Debian 12's, which the tests and Arduino-less users have.
@@ -25,12 +27,13 @@ class Linked:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Costs of code with one toolchain.
+    """Costs of code with one toolchain on one chip.
 
     Parameters
     ----------
     toolchain : str
         As the compiler names itself.
+    chip : Chip
     flash, ram, stack : int
         Bytes of the firmware without a model: flash; static RAM without the arena; stack.
     stack_to_model : int
@@ -45,6 +48,7 @@ class Table:
     """
 
     toolchain: str
+    chip: Chip
     flash: int
     ram: int
     stack: int
@@ -73,13 +77,14 @@ class Table:
 
 
 @functools.cache
-def load(name: str = DEFAULT) -> Table:
+def load(name: str = DEFAULT, chip: Chip = ATMEGA4809) -> Table:
     """Read a table.
 
     Parameters
     ----------
     name : str
         Of a toolchain, as in :func:`available`.
+    chip : Chip
 
     Raises
     ------
@@ -91,20 +96,36 @@ def load(name: str = DEFAULT) -> Table:
     >>> load().code(["eng_requant40_s24_s8", "eng_requant40_s24_s8"])
     288
     """
-    path = Path(__file__).parent / f"{name}.json"
+    path = path_of(name, chip)
     if not path.is_file():
-        raise EngineError(f"no table of costs for {name!r}; there are {', '.join(available())}")
+        raise EngineError(f"no table of costs for {name!r} and {chip.name}; there are {', '.join(available(chip)) or 'none'}")
     about = json.loads(path.read_text())
     functions = {key: Linked(frozenset(each["sections"]), each["stack"]) for key, each in about["functions"].items()}
     return Table(
-        about["toolchain"], **about["base"], sections=about["sections"], functions=functions, cycles=about.get("cycles", {})
+        about["toolchain"],
+        chip,
+        **about["base"],
+        sections=about["sections"],
+        functions=functions,
+        cycles=about.get("cycles", {}),
     )
 
 
-def available() -> list[str]:
-    """Names of the toolchains that were measured.
+def path_of(name: str, chip: Chip) -> Path:
+    """Say where the table of a toolchain and a chip lies; those of the ATmega4809 are named by the toolchain alone."""
+    return Path(__file__).parent / f"{name}{_ending(chip)}.json"
+
+
+def _ending(chip: Chip) -> str:
+    return "" if chip is ATMEGA4809 else f"-{chip.mcu}"
+
+
+def available(chip: Chip = ATMEGA4809) -> list[str]:
+    """Names of the toolchains that were measured for a chip.
 
     >>> "avr-gcc-5.4" in available()
     True
     """
-    return sorted(path.stem for path in Path(__file__).parent.glob("avr-gcc-*.json"))
+    pattern = re.compile(rf"(avr-gcc-[0-9.]+){_ending(chip)}")
+    found = [pattern.fullmatch(path.stem) for path in Path(__file__).parent.glob("avr-gcc-*.json")]
+    return sorted(match[1] for match in found if match)

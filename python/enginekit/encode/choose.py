@@ -14,8 +14,7 @@ from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Program
 from enginekit import costs
-from enginekit.chips import ATMEGA4809
-from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, FRAME_CODE, FRAME_STACK, call_bytes, call_cycles
+from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, FRAME_CODE, FRAME_STACK, call_bytes, call_count, call_cycles
 from enginekit.encode.candidate import Candidate, Context, Encoder, Place, StepText
 from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
@@ -75,10 +74,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Placed:
-    """A step's candidate, where in the arena its scratch lies, and its cycles: slowest, mean; None where not predicted."""
+    """A step's candidate, where in the arena its scratch lies, its stack, and its cycles.
+
+    Those are of the slowest input and the mean; None where they are not predicted.
+    """
 
     candidate: Candidate
     scratch: int
+    stack: int = 0
     worst: float | None = None
     mean: float | None = None
 
@@ -96,6 +99,8 @@ class Encoding:
     unknown: tuple[str, ...] = field(default=())
     #: Bytes of stack of the deepest kernel.
     stack: int = 0
+    #: What the costs are from.
+    table: costs.Table = field(default_factory=costs.load)
 
     @property
     def encoded(self) -> dict[int, Candidate]:
@@ -170,6 +175,7 @@ def encode(
     limits: Limits = Limits(),
     samples: NDArray[Any] | None = None,
     encoders: Sequence[Encoder] = ENCODERS,
+    table: costs.Table | None = None,
 ) -> Encoding:
     """Choose encodings.
 
@@ -185,6 +191,8 @@ def encode(
         between the slowest input and a blank one.
     encoders : sequence of Encoder
         Where candidates come from.
+    table : Table, optional
+        Costs with a toolchain on a chip; by default Debian 12's, ATmega4809.
 
     Returns
     -------
@@ -201,7 +209,7 @@ def encode(
         return optimize
     program = model.program
     inputs = [None] * len(program.steps) if samples is None else list(step_inputs(model, samples))
-    table, proofs = costs.load(), prove(model)
+    table, proofs = costs.load() if table is None else table, prove(model)
     _check_accumulators(model, proofs, limits)
     options = [
         [
@@ -277,7 +285,7 @@ def _excess(model: Model, found: Combination, limits: Limits, table: costs.Table
     used = {
         "flash": found.flash + fixed_flash(model, table),
         "ram": table.ram + found.arena + stack_bound(table, found.stack),
-        "ms": 1000 * found.worst / ATMEGA4809.clock,
+        "ms": 1000 * found.worst / table.chip.clock,
     }
     bounds = {"flash": limits.flash, "ram": limits.ram, "ms": limits.ms}
     return {key: used[key] - bound for key, bound in bounds.items() if bound is not None and used[key] > bound}
@@ -339,17 +347,18 @@ def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs
         sum(call_bytes(text.calls) for text in texts),
         tuple(table.unknown(name for each in placed if each.candidate.own_stack is None for name in each.candidate.symbols)),
         found.stack,
+        table,
     )
 
 
 def _placed(options: Sequence[Option], texts: Sequence[StepText]) -> tuple[Placed, ...]:
     """Add the cycles of the calls, which options do not know, and of the function around them."""
     calls = [call_cycles(text.calls) for text in texts]
-    if calls:
+    if sum(call_count(text.calls) for text in texts) > 1:
         calls[0] += ENTRY_CYCLES
         calls[-1] += EXIT_CYCLES
     return tuple(
-        Placed(o.candidate, o.scratch, *((o.worst + more, o.mean + more) if o.predicted else (None, None)))
+        Placed(o.candidate, o.scratch, o.stack, *((o.worst + more, o.mean + more) if o.predicted else (None, None)))
         for o, more in zip(options, calls, strict=True)
     )
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from engine.errors import QuantError
 from engine.program import DenseParams, Step
 from enginekit.c_text import array, braces, comment, wrapped
-from enginekit.costs import load
 from enginekit.costs.bill import Bill
 from enginekit.costs.rounding import add_s24
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
@@ -168,7 +167,7 @@ class DenseLayer(Candidate):
         bill = Bill()
         for number in range(len(self.segments) - 1):
             add_s24(bill, len(self.w), None if totals is None else totals[number])
-        return load().priced(bill)
+        return self.requant.table.priced(bill)
 
     def emit(self, at: Place) -> StepText:
         """Write definitions and calls."""
@@ -191,7 +190,7 @@ def dense_layers(context: Context) -> Iterator[Candidate]:
     if not isinstance(step.params, DenseParams):
         return
     yield from dense_moved_layers(context)
-    requant = dense_requant(step, context.x_range)
+    requant = dense_requant(step, context.x_range, context.table)
     if requant is None:
         return
     assert step.w is not None

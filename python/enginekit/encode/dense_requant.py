@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.program import DenseParams, OutputS8, Rescale, Step
 from enginekit.c_text import array, braces, wrapped
-from enginekit.costs import load
+from enginekit.costs import Table, load
 from enginekit.costs.bill import Bill
 from enginekit.costs.rounding import requant_s24
 from enginekit.encode.dense import SUM_BOUND
@@ -35,12 +35,15 @@ class DenseRequant:
     out : int
     steps : WideSteps or None
         None for the exact rule.
+    table : Table
+        Of costs.
     """
 
     rescale: tuple[Rescale, ...]
     y: OutputS8
     out: int
     steps: WideSteps | None
+    table: Table = field(default_factory=load)
 
     @property
     def symbol(self) -> str:
@@ -73,7 +76,7 @@ class DenseRequant:
     def _exact(self, sums: NDArray[np.int64] | None) -> float | None:
         bill = Bill()
         requant_s24(bill, self.rescale, self.y, self.out, sums)
-        return load().priced(bill)
+        return self.table.priced(bill)
 
     def emit(self, prefix: str) -> list[str]:
         """Write definitions."""
@@ -98,7 +101,7 @@ def sum_spans(w: NDArray[np.int8], bias: NDArray[np.int32], x_range: InputRange)
     return np.stack([bias + low.sum(1), bias + high.sum(1)], axis=1)
 
 
-def dense_requant(step: Step, x_range: InputRange) -> DenseRequant | None:
+def dense_requant(step: Step, x_range: InputRange, table: Table | None = None) -> DenseRequant | None:
     """Find records for the layer's sums, which are held within 24 bits.
 
     Parameters
@@ -107,6 +110,8 @@ def dense_requant(step: Step, x_range: InputRange) -> DenseRequant | None:
         A dense one.
     x_range : InputRange
         Lowest and highest input code.
+    table : Table, optional
+        Of costs.
 
     Returns
     -------
@@ -131,4 +136,4 @@ def dense_requant(step: Step, x_range: InputRange) -> DenseRequant | None:
     steps = wide_steps(rescale, Rounding.SINGLE, params.y, [(int(a), int(b)) for a, b in held])
     if steps is None and (held != spans).any():
         return None
-    return DenseRequant(params.rescale, params.y, params.out, steps)
+    return DenseRequant(params.rescale, params.y, params.out, steps, load() if table is None else table)

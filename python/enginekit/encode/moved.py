@@ -192,7 +192,7 @@ def dense_moved_layers(context: Context) -> Iterator[DenseMoved]:
         return
     w = step.w.reshape(out, size)
     x_range = np.tile(rest.low, size // period), np.tile(rest.high, size // period)
-    requant = dense_requant(step, x_range)
+    requant = dense_requant(step, x_range, context.table)
     for rows in _ROWS:
         if requant is None or rows * period > _CELL or size * -(-out // rows) * rows > MAX_ARRAY:
             continue

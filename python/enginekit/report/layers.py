@@ -18,7 +18,7 @@ from enginekit.report import charts
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A kernel call as the page shows it; `cycles` are measured, None without a chip run."""
+    """A kernel call as the page shows it; `cycles` are measured, None without a chip run, `slowest` and `mean` predicted."""
 
     name: str
     kernel: str
@@ -27,6 +27,9 @@ class LayerRow:
     acc_bits: int
     flash: int
     ram: int
+    stack: int
+    slowest: int | None
+    mean: int | None
     cycles: int | None
     share: float
 
@@ -53,7 +56,21 @@ def layer_rows(model: Model, costs: Plan, chip: ChipRun | None) -> list[LayerRow
         shape = " x ".join(str(n) for n in model.graph.tensors[step.y].shape[1:])
         share = 0.0 if used is None else used / total
         ram = cost.x_size + cost.y_size + cost.scratch_size
-        rows.append(LayerRow(step.name, step.kernel, shape, cost.macs, cost.acc_bits, cost.flash, ram, used, share))
+        row = LayerRow(
+            name=step.name,
+            kernel=step.kernel,
+            shape=shape,
+            macs=cost.macs,
+            acc_bits=cost.acc_bits,
+            flash=cost.flash,
+            ram=ram,
+            stack=cost.stack,
+            slowest=None if cost.worst_cycles is None else round(cost.worst_cycles),
+            mean=None if cost.mean_cycles is None else round(cost.mean_cycles),
+            cycles=used,
+            share=share,
+        )
+        rows.append(row)
     return rows
 
 

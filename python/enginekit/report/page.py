@@ -104,11 +104,15 @@ def _section(evaluation: Evaluation, pictures: NDArray[np.uint8] | None) -> dict
     program = evaluation.model.program
     chip = evaluation.chip
     costs = plan(evaluation.model, Optimize.SIZE if chip is None else chip.encoding or chip.optimize)
+    totals = [None if ms is None else round(ms * costs.chip.clock / 1000) for ms in (costs.worst_ms, costs.mean_ms)]
     blocks, columns = arena_blocks(program, evaluation.model.graph, costs)
     return {
         "name": evaluation.name,
         "layers": layer_rows(evaluation.model, costs, chip),
         "arena": costs.arena,
+        "stack": costs.stack,
+        "slowest": totals[0],
+        "mean": totals[1],
         "arena_map": charts.arena_map(blocks, columns, costs.arena),
         "confusion": _confusion(evaluation),
         "weights": weight_tables(program),
