@@ -25,6 +25,7 @@ from enginekit.encode.choose import Optimize, encode
 from enginekit.quantize import quantize
 from enginekit.sim import Chip
 
+ON_CHIP = True
 CLOCK = 20_000  # cycles a millisecond
 FLOOR = 7.0  # cycles a multiply-add: fetch 3, multiply 2, add 2
 IMAGES = 500

@@ -9,6 +9,7 @@ import pytest
 
 from enginekit import demo
 
+ON_CHIP = True
 CHIP = ("flash_bytes", "ram_bytes", "arena_bytes", "stack_bytes", "ms_mean", "images")
 JUDGED = ("accuracy_float", "accuracy_int8_host", "differing_bytes_host_reference", "differing_bytes_chip_host")
 

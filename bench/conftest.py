@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import engine
+from enginekit.costs.measure import table_name
+from enginekit.costs.table import DEFAULT
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -45,12 +47,14 @@ Record = Callable[[str, dict[str, Any]], None]
 def record(request: pytest.FixtureRequest) -> Iterator[Record]:
     """Collect rows of a suite; written when its last benchmark is done, to ``results/<suite>.json``.
 
-    With ENGINE_ISA set it is ``results/<suite>-<ISA>.json``.
+    With ENGINE_ISA set it is ``results/<suite>-<ISA>.json``; of a module with ``ON_CHIP`` and a compiler that is not Debian
+    12's, ``results/<suite>-<compiler>.json``.
     """
     rows: dict[str, dict[str, Any]] = {}
     yield rows.__setitem__
     stem = Path(request.node.fspath).stem.removeprefix("bench_")
-    suite = "-".join(filter(None, [stem, os.environ.get("ENGINE_ISA")]))
+    compiler = table_name(first_line("avr-gcc", "--version")) if getattr(request.module, "ON_CHIP", False) else DEFAULT
+    suite = "-".join(filter(None, [stem, os.environ.get("ENGINE_ISA"), "" if compiler == DEFAULT else compiler]))
     if rows:
         RESULTS.mkdir(exist_ok=True)
         text = json.dumps({"machine": machine(), "results": rows}, indent=2)

@@ -55,11 +55,13 @@ static const int8_t w[{Y_SIZE}] = {{{", ".join(map(str, WEIGHTS))}}};
 {ballast}
 void model_run(uint8_t *arena)
 {{
+    const int8_t *weights = w;
+    __asm__ volatile("" : "+r"(weights)); /* else the compiler makes them part of the code */
     uint8_t sum = 0;
     for (uint16_t i = 0; i < MODEL_X_SIZE; ++i)
         sum = (uint8_t)(sum + arena[i]);
 {touch}{wait}    for (uint8_t n = 0; n < MODEL_Y_SIZE; ++n)
-        arena[MODEL_Y_OFFSET + n] = (uint8_t)(sum * (uint8_t)w[n]);
+        arena[MODEL_Y_OFFSET + n] = (uint8_t)(sum * (uint8_t)weights[n]);
 }}
 eng_status model_selftest(uint8_t *arena)
 {{

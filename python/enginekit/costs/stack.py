@@ -18,6 +18,7 @@ from enginekit.toolchain import ToolchainError, read_image
 RETURN = 2
 _SPL, _SPH = "0x3d", "0x3e"
 _LINE = re.compile(r"^\s*([0-9a-f]+):\t[0-9a-f ]+\t([a-z]+)\s*([^;]*)(?:;.*?<([^>+]+)(?:\+0x[0-9a-f]+)?>)?")
+_LABEL = re.compile(r"\.L|L\d+\^")  # local to assembly code
 _HEAD = re.compile(r"^([0-9a-f]+) <([^>]+)>:$")
 _JUMPS = ("rjmp", "jmp")
 _CALLS = ("call", "rcall", "icall", "eicall")
@@ -90,7 +91,7 @@ def disassemble(elf: str | Path) -> list[Function]:
     starts |= {i.target for _, _, code in heads for i in code if i.name in ("call", "rcall", "jmp") and i.target is not None}
     merged: list[tuple[str, list[Instruction]]] = []
     for address, name, code in heads:
-        if (address in starts and not name.startswith(".L")) or not merged:
+        if (address in starts and not _LABEL.match(name)) or not merged:
             merged.append((name, []))
         merged[-1][1].extend(code)
     return [Function(name, tuple(code)) for name, code in merged if code]
