@@ -10,7 +10,7 @@ CORE_SOURCES := $(wildcard csrc/src/*.c csrc/x86/*.c csrc/x86/*.h csrc/include/e
 NATIVE       := $(wildcard engine/*.pyx engine/*.pxd engine/*.pxi engine/*.cpp engine/*.hpp python/enginekit/*/*.pyx python/enginekit/*/*.cpp python/enginekit/*/*.hpp)
 C_FILES      = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cpp' '*.hpp')
 
-.PHONY: help setup build demo test test-c test-avr fuzz check format bench firmware size clean
+.PHONY: help setup build demo test test-c test-avr fuzz check format bench bench-avr firmware size clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,11 @@ format: $(VENV)/.installed ## rewrite sources in the project's format
 bench: build ## speed on this machine, to bench/results
 	$(PY) -m pytest bench --benchmark-only
 	$(PY) bench/chart.py
+	$(PY) bench/avr_page.py
+
+bench-avr: build ## cycles, flash and RAM on the simulated chip, to bench/results/avr.json, docs/avr.md and README.md
+	$(PY) -m pytest bench/bench_avr.py --benchmark-only
+	$(PY) bench/avr_page.py
 
 firmware: build ## the firmware with the demo's model, for the ATmega4809
 	$(MAKE) --no-print-directory -C firmware PY=$(abspath $(PY))
