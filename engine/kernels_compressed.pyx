@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False
-"""The kernels that read compressed weights of dense layers (csrc/include/eng/encodings_bits.h), on arrays.
+"""The kernels that read compressed weights of dense layers (csrc/include/eng/encodings_bits.h, encodings_sparse.h), on arrays.
 
 Nothing is converted: arrays must have the documented dtype, shape and C order. Streams are checked, so that no call can read
 out of bounds; bounds of sums are the encoder's to prove (:mod:`enginekit.encode`).
@@ -30,8 +30,31 @@ cdef extern from "eng/encodings_bits.h" nogil:
     void eng_dense_bits2_rows4_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_bits2_rows8_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
 
+cdef extern from "eng/encodings_sparse.h" nogil:
+    ctypedef struct eng_dense_sparse:
+        const uint8_t *w
+        const uint8_t *start
+        uint8_t blocks
+        int8_t base
+
+    ctypedef struct eng_dense_bitmap:
+        const uint8_t *w
+        const uint8_t *start
+        uint16_t records
+        uint8_t bytes
+        int8_t base
+
+    void eng_dense_bitmap_s24(const eng_dense_bitmap *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_sparse1_s24(const eng_dense_sparse *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_sparse4_s24(const eng_dense_sparse *p, const int8_t *x, uint8_t *sum)
+    void eng_dense_sparse8_s24(const eng_dense_sparse *p, const int8_t *x, uint8_t *sum)
+
+ctypedef void (*dense_sparse)(const eng_dense_sparse *p, const int8_t *x, uint8_t *sum) noexcept nogil
 ctypedef void (*dense_bits)(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum) noexcept nogil
 
+cdef dense_sparse *SPARSE = [
+    eng_dense_sparse1_s24, NULL, NULL, eng_dense_sparse4_s24, NULL, NULL, NULL, eng_dense_sparse8_s24
+]
 cdef dense_bits *BITS4 = [eng_dense_bits4_rows4_s24, eng_dense_bits4_rows8_s24]
 cdef dense_bits *BITS2 = [eng_dense_bits2_rows4_s24, eng_dense_bits2_rows8_s24]
 
@@ -92,4 +115,126 @@ def dense_bits_s24(w, start, x, runs, *, bits, base):
     cdef uint8_t[::1] out = np.empty(blocks * rows * 3, np.uint8)
     cdef eng_dense_bits p = [&pw[0, 0, 0], &ps[0, 0, 0], size, blocks, check.integer(function, "base", base, -128, 127)]
     (BITS4 if bits == 4 else BITS2)[<int>rows // 8](&p, &px[0], &pr[0], &out[0])
+    return _sums(out)
+
+
+def _check_entries(str function, const uint8_t[::1] w, int blocks, int rows, int size):
+    """Check the segments: every block's entries lie within `size` inputs, and nothing is left over."""
+    cdef Py_ssize_t at = 0
+    cdef int block, k, place
+    for block in range(blocks):
+        place = 0
+        while True:
+            if at == w.shape[0]:
+                raise ValueError(f"{function}: w ends within block {block} of {blocks}")
+            left = w[at]
+            at += 1
+            if left == 0:
+                break
+            if at + left * (1 + rows) > w.shape[0]:
+                raise ValueError(f"{function}: w ends within a segment of block {block}")
+            for k in range(left):
+                place += w[at]
+                at += 1 + rows
+            if place >= size:
+                raise ValueError(f"{function}: block {block} has an entry for input {place} of {size}")
+    if at != w.shape[0]:
+        raise ValueError(f"{function}: w has {w.shape[0] - at} bytes beyond its {blocks} blocks")
+
+
+def dense_sparse_s24(w, start, x, *, base):
+    """Dense sums of the weights stored, as ``eng_dense_sparse<R>_s24`` computes them.
+
+    Parameters
+    ----------
+    w : uint8[n]
+        Segments of all blocks: number of entries, for each the inputs passed and `rows` weights; 0 ends a block.
+    start : uint8[blocks, rows, 3]
+        1, 4 or 8 rows.
+    x : int8[in]
+    base : int
+        -128 to 127; no input stored is less, none exceeds it by more than 255.
+
+    Returns
+    -------
+    int32[blocks * rows]
+
+    Examples
+    --------
+    >>> w = np.array([2, 1, 3, 2, 255, 0], np.uint8)  # weight 3 of input 1, -1 of input 3
+    >>> dense_sparse_s24(w, np.zeros((1, 1, 3), np.uint8), np.array([9, 10, 9, 1], np.int8), base=0)
+    array([29], dtype=int32)
+    """
+    cdef str function = "dense_sparse_s24"
+    if not isinstance(start, np.ndarray) or start.ndim != 3 or start.shape[1] not in (1, 4, 8):
+        raise TypeError(f"{function}: start must be an array uint8[blocks, rows, 3] of 1, 4 or 8 rows")
+    rows = start.shape[1]
+    blocks = check.integer(function, "blocks", start.shape[0], 1, 255)
+    cdef const uint8_t[:, :, ::1] ps = check.array(function, "start", start, np.uint8, (blocks, rows, 3))
+    cdef const uint8_t[::1] pw = check.array(function, "w", w, np.uint8, np.shape(w))
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, np.shape(x))
+    _check_entries(function, pw, blocks, rows, px.shape[0])
+    cdef uint8_t[::1] out = np.empty(blocks * rows * 3, np.uint8)
+    cdef eng_dense_sparse p = [&pw[0], &ps[0, 0, 0], blocks, check.integer(function, "base", base, -128, 127)]
+    SPARSE[<int>rows - 1](&p, &px[0], &out[0])
+    return _sums(out)
+
+
+def _check_records(str function, const uint8_t[::1] w, int records, int bytes_, int size):
+    """Check the records: each lies within `size` inputs and is as long as it says and its bits say, and nothing is left over."""
+    cdef Py_ssize_t at = 0, end
+    cdef int record, place = 0
+    for record in range(records):
+        if at + 2 > w.shape[0] or at + 2 + w[at + 1] > w.shape[0]:
+            raise ValueError(f"{function}: w ends within record {record} of {records}")
+        place += w[at]
+        if place >= size:
+            raise ValueError(f"{function}: record {record} is for input {place} of {size}")
+        end = at + 2 + w[at + 1]
+        at += 2
+        for _ in range(bytes_):
+            at += 1 + (int(w[at]).bit_count() if at < end else 1 << 16)
+        if at != end:
+            raise ValueError(f"{function}: record {record} has other bytes than its bits say")
+    if at != w.shape[0]:
+        raise ValueError(f"{function}: w has {w.shape[0] - at} bytes beyond its {records} records")
+
+
+def dense_bitmap_s24(w, start, x, *, records, base):
+    """Dense sums of the weights stored, as ``eng_dense_bitmap_s24`` computes them.
+
+    Parameters
+    ----------
+    w : uint8[n]
+        Records: inputs passed, bytes that follow, then for every 8 rows their bits and the weights of those set.
+    start : uint8[rows, 3]
+        A multiple of 8 rows, at most 224.
+    x : int8[in]
+    records : int
+        At most 65535.
+    base : int
+        -128 to 127; no input stored is less, none exceeds it by more than 255.
+
+    Returns
+    -------
+    int32[rows]
+
+    Examples
+    --------
+    >>> w = np.array([1, 3, 0b101, 3, 255], np.uint8)  # input 1: weights 3 and -1 of rows 0 and 2
+    >>> dense_bitmap_s24(w, np.zeros((8, 3), np.uint8), np.array([9, 10], np.int8), records=1, base=0)
+    array([ 30,   0, -10,   0,   0,   0,   0,   0], dtype=int32)
+    """
+    cdef str function = "dense_bitmap_s24"
+    if not isinstance(start, np.ndarray) or start.ndim != 2 or len(start) % 8 or not 8 <= len(start) <= 224:
+        raise TypeError(f"{function}: start must be an array uint8[rows, 3] of 8 to 224 rows, a multiple of 8")
+    cdef const uint8_t[:, ::1] ps = check.array(function, "start", start, np.uint8, (len(start), 3))
+    cdef const uint8_t[::1] pw = check.array(function, "w", w, np.uint8, np.shape(w))
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, np.shape(x))
+    check.integer(function, "records", records, 0, 65535)
+    _check_records(function, pw, records, len(start) // 8, px.shape[0])
+    cdef uint8_t[::1] out = np.empty(len(start) * 3, np.uint8)
+    cdef const uint8_t *stream = &pw[0] if pw.shape[0] else NULL
+    cdef eng_dense_bitmap p = [stream, &ps[0, 0], records, len(start) // 8, check.integer(function, "base", base, -128, 127)]
+    eng_dense_bitmap_s24(&p, &px[0], &out[0])
     return _sums(out)

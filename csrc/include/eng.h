@@ -15,6 +15,7 @@
 #include "eng/encodings_im2col.h"
 #include "eng/encodings_moved.h"
 #include "eng/encodings_short.h"
+#include "eng/encodings_sparse.h"
 #include "eng/flash.h"
 #include "eng/infer_s8.h"
 #include "eng/layer_f32.h"

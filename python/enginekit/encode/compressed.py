@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.program import DenseParams
+from enginekit.encode.bitmap import bitmap_layers
 from enginekit.encode.bits import bits_layers
 from enginekit.encode.candidate import Candidate, Context
 from enginekit.encode.grid import dense_grid
+from enginekit.encode.sparse import sparse_layers
 
 
 def compressed_layers(context: Context) -> Iterator[Candidate]:
@@ -16,4 +18,5 @@ def compressed_layers(context: Context) -> Iterator[Candidate]:
         return
     grid = dense_grid(context)
     if grid is not None:
-        yield from bits_layers(grid)
+        for encoder in (bits_layers, sparse_layers, bitmap_layers):
+            yield from encoder(grid)

@@ -93,7 +93,7 @@ class DenseRows:
         for w, start, lengths in zip(self.w, self.start, self.lengths, strict=True):
             ends = np.cumsum(lengths) - 1
             sums = np.cumsum(x[:, :, None].astype(np.int32) * w.astype(np.int32), axis=1, dtype=np.int32)[:, ends]
-            total += _leaving(_joined(start), sums, np.where(np.arange(8) < 5, _OVERFLOW8, _OVERFLOW8 + 2))
+            total += leaving(joined_s24(start), sums, np.where(np.arange(8) < 5, _OVERFLOW8, _OVERFLOW8 + 2))
         return total
 
     def runs_cycles_for(self, x: NDArray[np.int8], zero_x: int) -> NDArray[np.int64]:
@@ -107,17 +107,17 @@ class DenseRows:
         for w, start in zip(self.w, self.runs_start, strict=True):
             products = (x[:, :, None].astype(np.int32) - zero_x) * w.astype(np.int32)
             sums = np.cumsum(products, axis=1, dtype=np.int32)
-            total += _leaving(_joined(start), sums, np.full(self.rows, _RUN_OVERFLOW))
+            total += leaving(joined_s24(start), sums, np.full(self.rows, _RUN_OVERFLOW))
         return np.asarray(total, np.int64)
 
 
-def _joined(split: NDArray[np.uint8]) -> NDArray[np.int32]:
+def joined_s24(split: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Join split starts to sums, int32[rows]."""
     parts = split.astype(np.int32)
     return (parts[:, 2] << 16) + (((parts[:, 1] ^ 0x80) - 0x80) << 8) + parts[:, 0]
 
 
-def _leaving(start: NDArray[np.int32], sums: NDArray[np.int32], price: NDArray[np.int64]) -> NDArray[np.int64]:
+def leaving(start: NDArray[np.int32], sums: NDArray[np.int32], price: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cycles for sums, int32[n, time, rows], that begin at `start` and leave the 16 bits that they are in: one more upwards."""
     page = np.concatenate([np.broadcast_to(start, (len(sums), 1, len(start))), start + sums], axis=1) + 0x8000 >> 16
     left = np.diff(page, axis=1)
@@ -129,7 +129,7 @@ def s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.stack([(values >> shift) & 0xFF for shift in (0, 8, 16)], axis=-1).astype(np.uint8)
 
 
-def _split_s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:
+def split_s24(values: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Three bytes lo, mid, top of each value, mid signed: top * 65536 + mid * 256 + lo, modulo 2**24."""
     return s24(values + ((values & 0x8000) << 1))
 
@@ -196,8 +196,8 @@ def dense_rows(
         rows,
         np.ascontiguousarray(by_block.transpose(0, 2, 1)),
         b"".join(row_headers(block, rows) for block in lengths),
-        _split_s24(start) if rows == 8 else s24(biased),
-        None if runs_start is None else _split_s24(runs_start.reshape(blocks, rows)),
+        split_s24(start) if rows == 8 else s24(biased),
+        None if runs_start is None else split_s24(runs_start.reshape(blocks, rows)),
         tuple(tuple(block) for block in lengths),
         x_range,
     )
