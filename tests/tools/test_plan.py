@@ -22,7 +22,8 @@ def test_the_chip():
 
 
 def test_a_dense_layer_by_hand():
-    (step,) = plan(Model(Chain((13,)).dense(7).graph())).steps
+    model = Model(Chain((13,)).dense(7).graph())
+    (step,) = plan(model, encode(model, Optimize.SIZE, encoders=[plain])).steps
     assert (step.weights, step.bias, step.tables, step.params) == (91, 28, 42, 10)
     assert step.flash == 171
     assert step.macs == 91
