@@ -48,7 +48,7 @@ def plain(text):
     return re.sub(r"(-\w) ([A-Z]+), (--[\w-]+) \2", r"\1, \3 \2", " ".join(text.split()))
 
 
-@pytest.mark.parametrize("name", ["enginekit", "train", "quantize", "inspect", "emit", "bench"])
+@pytest.mark.parametrize("name", ["enginekit", "train", "compress", "quantize", "inspect", "emit", "bench"])
 def test_help(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     code, out, err = run(capsys, *([] if name == "enginekit" else [name]), "--help")

@@ -31,6 +31,7 @@ class Verb:
 
 VERBS: tuple[Verb, ...] = (
     Verb("train", "train a float network on images"),
+    Verb("compress", "prune a float network, give its weights fewer bits or values"),
     Verb("quantize", "float network and calibration data to an int8 .tflite"),
     Verb("inspect", "layers, accumulator widths, flash and RAM of a .tflite"),
     Verb("emit", "C sources for the chip from a .tflite"),

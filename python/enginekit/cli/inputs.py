@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from engine.errors import FormatError
 from engine.network import Network
 from enginekit.cli import UsageError
+
+if TYPE_CHECKING:
+    from engine.training import Sequential
 
 #: For ``--help``.
 NETWORK_FILES = ".npz (enginekit train), .json, .keras or .h5"
@@ -53,6 +56,35 @@ def read_network(path: Path) -> Network:
 
         return training.load(path).network()
     raise UsageError(f"{path}: a network is a file {NETWORK_FILES}")
+
+
+def read_trainable(path: Path, *, seed: int) -> Sequential:
+    """Read a float network to train on; `seed` is of the order of samples where its file has none.
+
+    Raises
+    ------
+    UsageError, EngineError, OSError
+        As for :func:`read_network`; also if it has something that cannot be trained here.
+    """
+    from engine import training
+
+    return training.load(path) if path.suffix == ".npz" else training.from_network(read_network(path), seed=seed)
+
+
+def check_trained_path(path: Path) -> None:
+    """Refuse a name that :func:`save_trained` would not know what to do with."""
+    if path.suffix not in (".npz", ".json"):
+        raise UsageError(f"{path}: a network is written as .npz or .json")
+
+
+def save_trained(net: Sequential, path: Path) -> None:
+    """Write a trained network: with optimizer and state as .npz, as data alone as .json."""
+    if path.suffix == ".npz":
+        net.save(path)
+    else:
+        from enginekit.importers import to_json
+
+        path.write_text(to_json(net.network()) + "\n", encoding="utf-8")
 
 
 def read_data(text: str) -> Data:

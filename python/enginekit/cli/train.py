@@ -14,8 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enginekit.cli import UsageError
-from enginekit.cli.inputs import DATA_SOURCES, Data, as_inputs, read_data
+from enginekit.cli.inputs import DATA_SOURCES, Data, as_inputs, check_trained_path, read_data, save_trained
 from enginekit.cli.output import as_json, as_table, result, story
 
 if TYPE_CHECKING:
@@ -39,12 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Train, write, report."""
-    if args.output.suffix not in (".npz", ".json"):
-        raise UsageError(f"{args.output}: a network is written as .npz or .json")
+    check_trained_path(args.output)
     data = read_data(args.data)
     story(f"{len(data.x):,} training inputs of {data.source}")
     net, history = _train(args, data)
-    _save(net, args.output)
+    save_trained(net, args.output)
     story(f"wrote {args.output}: {net.parameter_count:,} parameters")
     epochs = _epochs(history)
     result(as_json({"network": args.network, "epochs": epochs}) if args.json else _table(epochs))
@@ -85,15 +83,6 @@ def _optimizer(args: argparse.Namespace) -> Any:
 
     rates = {} if args.learning_rate is None else {"learning_rate": args.learning_rate}
     return training.Adam(**rates) if args.optimizer == "adam" else training.SGD(**rates, momentum=args.momentum)
-
-
-def _save(net: Sequential, path: Path) -> None:
-    if path.suffix == ".npz":
-        net.save(path)
-    else:
-        from enginekit.importers import to_json
-
-        path.write_text(to_json(net.network()) + "\n", encoding="utf-8")
 
 
 def _epochs(history: History) -> list[dict[str, Any]]:
