@@ -1,5 +1,6 @@
 # cython: boundscheck=False, wraparound=False
-"""The kernels that read compressed weights of dense layers (csrc/include/eng/encodings_bits.h, encodings_sparse.h), on arrays.
+"""The kernels that read compressed weights of dense layers (csrc/include/eng: encodings_bits.h, encodings_book.h and
+encodings_sparse.h), on arrays.
 
 Nothing is converted: arrays must have the documented dtype, shape and C order. Streams are checked, so that no call can read
 out of bounds; bounds of sums are the encoder's to prove (:mod:`enginekit.encode`).
@@ -29,6 +30,18 @@ cdef extern from "eng/encodings_bits.h" nogil:
     void eng_dense_bits4_rows8_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_bits2_rows4_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_bits2_rows8_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
+
+cdef extern from "eng/encodings_book.h" nogil:
+    ctypedef struct eng_dense_book:
+        const uint8_t *w
+        const int8_t *book
+        const uint8_t *start
+        uint16_t in_ "in"
+        uint8_t blocks
+        int8_t base
+
+    void eng_dense_book4_s24(const eng_dense_book *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
+    void eng_dense_book2_s24(const eng_dense_book *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
 
 cdef extern from "eng/encodings_sparse.h" nogil:
     ctypedef struct eng_dense_sparse:
@@ -115,6 +128,51 @@ def dense_bits_s24(w, start, x, runs, *, bits, base):
     cdef uint8_t[::1] out = np.empty(blocks * rows * 3, np.uint8)
     cdef eng_dense_bits p = [&pw[0, 0, 0], &ps[0, 0, 0], size, blocks, check.integer(function, "base", base, -128, 127)]
     (BITS4 if bits == 4 else BITS2)[<int>rows // 8](&p, &px[0], &pr[0], &out[0])
+    return _sums(out)
+
+
+def dense_book_s24(w, book, start, x, runs, *, base):
+    """Dense sums of weights by indices, as ``eng_dense_book<B>_s24`` computes them.
+
+    Parameters
+    ----------
+    w : uint8[blocks, in, bits]
+        Indices of 4 or 2 bits of 8 rows; of the rows of a byte the first in the lowest bits.
+    book : int8[blocks, 2**bits]
+        Values.
+    start : uint8[blocks, 8, 3]
+    x : int8[in]
+    runs : bytes
+        From :func:`engine.kernels_encoded.runs_s8`, or of all inputs.
+    base : int
+        -128 to 127; no input in runs is less, none exceeds it by more than 255.
+
+    Returns
+    -------
+    int32[blocks * 8]
+
+    Examples
+    --------
+    >>> w, book = np.array([[[0b11, 0]]], np.uint8), np.array([[-5, 0, 0, 7]], np.int8)
+    >>> dense_book_s24(w, book, np.zeros((1, 8, 3), np.uint8), np.array([10], np.int8), bytes([1, 0, 1]), base=0)[:2]
+    array([ 70, -50], dtype=int32)
+    """
+    cdef str function = "dense_book_s24"
+    if not isinstance(w, np.ndarray) or w.ndim != 3 or w.shape[2] not in (4, 2):
+        raise TypeError(f"{function}: w must be an array uint8[blocks, in, bits] of 4 or 2 bits")
+    blocks = check.integer(function, "blocks", w.shape[0], 1, 255)
+    size = check.integer(function, "in", w.shape[1], 1, 65535)
+    bits = w.shape[2]
+    cdef const uint8_t[:, :, ::1] pw = check.array(function, "w", w, np.uint8, w.shape)
+    cdef const int8_t[:, ::1] pb = check.array(function, "book", book, np.int8, (blocks, 1 << bits))
+    cdef const uint8_t[:, :, ::1] ps = check.array(function, "start", start, np.uint8, (blocks, 8, 3))
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, (size,))
+    cdef const uint8_t[::1] pr = _check_runs(function, bytes(runs), size)
+    cdef uint8_t[::1] out = np.empty(blocks * 24, np.uint8)
+    cdef eng_dense_book p
+    p.w, p.book, p.start, p.in_, p.blocks = &pw[0, 0, 0], &pb[0, 0], &ps[0, 0, 0], size, blocks
+    p.base = check.integer(function, "base", base, -128, 127)
+    (eng_dense_book4_s24 if bits == 4 else eng_dense_book2_s24)(&p, &px[0], &pr[0], &out[0])
     return _sums(out)
 
 

@@ -11,6 +11,7 @@
 #include "eng/dot.h"
 #include "eng/encodings.h"
 #include "eng/encodings_bits.h"
+#include "eng/encodings_book.h"
 #include "eng/encodings_conv.h"
 #include "eng/encodings_im2col.h"
 #include "eng/encodings_moved.h"

@@ -76,6 +76,7 @@ def test_help_lists_the_verbs_in_pipeline_order(capsys):
     assert places == sorted(places)
     assert [verb.name for verb in cli.VERBS] == [
         "train",
+        "compress",
         "quantize",
         "inspect",
         "emit",

@@ -9,9 +9,10 @@ from emitted import Emitted
 
 from enginekit import toolchain
 from enginekit.emit import emit
-from enginekit.encode.choose import Optimize, encode
+from enginekit.encode.choose import Optimize, candidates, encode
 from enginekit.encode.compressed import compressed_layers
 from enginekit.plan import plan
+from enginekit.proofs import prove
 from enginekit.sim import Chip
 
 
@@ -27,6 +28,8 @@ KINDS = {
     "4 bits, in larger steps": ("4 bits", lambda rng, *shape: rng.integers(-7, 8, shape) * 9),
     "2 bits": ("2 bits", lambda rng, *shape: rng.choice([-2, -1, 0, 0, 1, 1], shape)),
     "ternary": ("2 bits", lambda rng, *shape: rng.integers(-1, 2, shape) * 127),
+    "16 values": ("16 values", lambda rng, *shape: rng.choice(rng.integers(-99, 100, 16), shape)),
+    "4 values": ("4 values", lambda rng, *shape: rng.choice([-50, -9, 13, 61], shape)),
     "blocks": ("sparse in rows of 8", lambda rng, *shape: blocks(rng, *shape, 8, 0.2)),
     "small blocks": ("sparse in rows of 4", lambda rng, *shape: blocks(rng, *shape, 4, 0.2)),
     "rare weights": ("sparse", lambda rng, *shape: blocks(rng, *shape, 1, 0.05)),
@@ -71,7 +74,7 @@ def test_the_same_bytes(kind, zero, tmp_path):
         for x in inputs:
             assert net.run(x)[0].tobytes() == model.run(x[None]).tobytes(), encoding.steps[0].candidate.encoding
         seen.add(encoding.steps[0].candidate.encoding)
-    if "bits" in KINDS[kind][0]:
+    if "bits" in KINDS[kind][0] or "values" in KINDS[kind][0]:
         assert any("skipping zeros" in name for name in seen) == (zero == -128)
         assert any("skipping" not in name for name in seen)
 
@@ -103,7 +106,8 @@ def test_costs_are_as_predicted(kind, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_search_finds_them(kind):
     model = model_of(matrices(kind, 784, 32, 10))
-    for optimize in Optimize:
+    slower = "values" in KINDS[kind][0]  # than rows of whole codes
+    for optimize in [Optimize.SIZE] if slower else Optimize:
         chosen = encode(model, optimize, samples=some_inputs(model, 5)).steps[0].candidate
         assert KINDS[kind][0] in chosen.encoding, optimize
 
@@ -120,3 +124,60 @@ def test_a_layer_of_more_weights_than_one_array_holds_is_split(tmp_path):
     net = Emitted(emit(model, name="net", optimize=encoding), "net", model, tmp_path)
     for x in some_inputs(model, 5):
         assert net.run(x)[0].tobytes() == model.run(x[None]).tobytes()
+
+
+# ---------------------------------------------------------------- weights as instructions
+
+
+def as_instructions(context):
+    return [each for each in compressed_layers(context) if each.encoding == "weights as instructions"]
+
+
+#: First layer: inputs, outputs, weights, zero point. Rows of three bytes and of two, blocks of rows, inputs passed by, ends.
+SMALL = {
+    "three bytes": (4, 8, lambda rng, *shape: rng.integers(-127, 128, shape), -128),
+    "two bytes": (3, 7, lambda rng, *shape: rng.integers(-40, 40, shape), -128),
+    "two blocks": (9, 17, lambda rng, *shape: rng.integers(-127, 128, shape), 3),
+    "zeros": (150, 9, lambda rng, *shape: blocks(rng, *shape, 9, 0.1), -128),
+    "ends": (6, 5, lambda rng, *shape: rng.choice([-128, -1, 0, 1, 127], shape), 0),
+    "one": (1, 1, lambda rng, *shape: np.full(shape, -1), 127),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_layers_as_instructions(name, tmp_path):
+    size, out, values, zero = SMALL[name]
+    rng = np.random.default_rng(size)
+    w = values(rng, out, size).astype(np.int8)
+    model = model_of([w, rng.integers(-9, 10, (2, out)).astype(np.int8)], zero=zero)
+    inputs = some_inputs(model, 6)
+    encoding = encode(model, Optimize.SPEED, samples=inputs, encoders=[as_instructions])
+    costs = plan(model, encoding)
+    files = emit(model, name="net", optimize=encoding)
+    net = Emitted(files, "net", model, tmp_path)
+    image = toolchain.build_firmware(emit(model, optimize=encoding), tmp_path / "chip")
+    assert image.flash == pytest.approx(costs.firmware, rel=0.01)
+    chip = Chip.from_elf(image.elf)
+    chip.run(until="link_init")
+    arena, _ = chip.symbol("arena")
+    chip.clear_stack_peak()
+    cycles = []
+    for x in inputs:
+        want = model.run(x[None])
+        assert net.run(x)[0].tobytes() == want.tobytes()
+        chip.write(arena + model.program.input_offsets[0], x.tobytes())
+        cycles.append(chip.call("model_run", arena).cycles)
+        assert chip.read(arena + model.program.output_offsets[0], want.nbytes) == want.tobytes()
+    assert np.mean(cycles) == pytest.approx(sum(step.mean for step in encoding.steps), rel=0.03)
+    assert chip.stack_peak <= encoding.stack + 40
+
+
+def test_the_smallest_networks_take_no_kernel_for_sums():
+    rng = np.random.default_rng(0)
+    model = model_of([rng.integers(-99, 99, shape).astype(np.int8) for shape in ((3, 2), (1, 3))])
+    for optimize in Optimize:
+        assert {step.candidate.encoding for step in encode(model, optimize).steps} == {"weights as instructions"}
+    large = model_of([rng.integers(1, 99, (3, 70)).astype(np.int8)])
+    found = [each.encoding for each in candidates(large, prove(large), 0)]
+    assert "sparse" in found
+    assert "weights as instructions" not in found

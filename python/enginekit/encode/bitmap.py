@@ -89,7 +89,7 @@ class DenseBitmap(DenseSums):
         driven += driven_overflows(self.codes.T, joined_s24(self.start), self.reach, OVERFLOW)
         return max(driven, int(self.cycles_for(hard_inputs(self.size, self.base, self.reach)).max()))
 
-    def cycles_for(self, x: NDArray[np.int8]) -> NDArray[np.float64]:
+    def cycles_for(self, x: NDArray[np.int8], *, skip: bool = True) -> NDArray[np.float64]:  # noqa: ARG002  it always skips
         """Cycles for each of `x`, exactly."""
         inputs = x[:, self.places].astype(np.int32) - self.base
         total = self._outside + np.where(inputs != 0, self._each_record, _PASSED).sum(1)

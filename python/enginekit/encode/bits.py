@@ -90,15 +90,14 @@ class DenseBits(DenseSums):
     @property
     def cycles(self) -> int:
         """Cycles when every input is in a run; the table lies in flash."""
-        size = self.w.shape[1]
-        cuts = np.diff([*range(0, size, _LONGEST), size])
-        return self._cycles(cuts) + (len(self.w) + 1) * (1 + 2 * len(cuts))
+        lengths = all_runs(self.w.shape[1])
+        return self._cycles(lengths) + (len(self.w) + 1) * (1 + 2 * len(lengths))
 
-    def cycles_for(self, x: NDArray[np.int8]) -> NDArray[np.float64]:
-        """Cycles for inputs that differ from base; the table lies in SRAM. Exact where no run or gap exceeds 255 inputs."""
-        edges = np.diff(np.pad((x != self.base).astype(np.int8), ((0, 0), (1, 1))), axis=1)
-        lengths = (np.flatnonzero(row == -1) - np.flatnonzero(row == 1) for row in edges)
-        return np.array([self._cycles(each) for each in lengths], np.float64)
+    def cycles_for(self, x: NDArray[np.int8], *, skip: bool = True) -> NDArray[np.float64]:
+        """Cycles for each of `x`. Exact unless a run or gap to skip exceeds 255 inputs; their table lies in SRAM."""
+        if not skip:
+            return np.full(len(x), float(self.cycles))
+        return np.array([self._cycles(lengths) for lengths in run_lengths(x, self.base)], np.float64)
 
     def _cycles(self, lengths: NDArray[np.int64]) -> int:
         """Cycles for runs of such lengths, as the instructions of csrc/avr have them."""
@@ -112,6 +111,25 @@ class DenseBits(DenseSums):
         loops = total * an_input + 4 * int((-(-parts // 2)).sum()) + 16 * len(parts) + 2 * split + 2 * odd
         block = 62 + 19 * low + 2 * (size > 1) + 2 * (size > 2) + 34 * len(lengths) + loops + moves * (4 + 9 * low)
         return 136 + len(self.w) * block + runs_sum_cycles(lengths) + _fields_cycles(self.slots, self.bits)
+
+
+def all_runs(size: int) -> NDArray[np.int64]:
+    """Lengths of the entries of a table of runs of all inputs.
+
+    >>> all_runs(300).tolist()
+    [255, 45]
+    """
+    return np.diff([*range(0, size, _LONGEST), size])
+
+
+def run_lengths(x: NDArray[np.int8], base: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the lengths of the runs of inputs other than `base` of each of `x`, int8[n, in].
+
+    >>> [lengths.tolist() for lengths in run_lengths(np.array([[5, 5, 0, 5], [0, 0, 0, 0]], np.int8), 0)]
+    [[2, 1], []]
+    """
+    edges = np.diff(np.pad((x != base).astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    return (np.flatnonzero(row == -1) - np.flatnonzero(row == 1) for row in edges)
 
 
 def runs_sum_cycles(lengths: NDArray[np.int64]) -> int:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from engine.program import DenseParams
 from enginekit.encode.bitmap import bitmap_layers
 from enginekit.encode.bits import bits_layers
+from enginekit.encode.book import book_layers
 from enginekit.encode.candidate import Candidate, Context
+from enginekit.encode.dense_code import dense_code_layers
 from enginekit.encode.grid import dense_grid
 from enginekit.encode.sparse import sparse_layers
 
@@ -18,5 +20,6 @@ def compressed_layers(context: Context) -> Iterator[Candidate]:
         return
     grid = dense_grid(context)
     if grid is not None:
-        for encoder in (bits_layers, sparse_layers, bitmap_layers):
+        for encoder in (bits_layers, sparse_layers, bitmap_layers, book_layers):
             yield from encoder(grid)
+        yield from dense_code_layers(context, grid)

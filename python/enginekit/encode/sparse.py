@@ -93,7 +93,7 @@ class DenseSparse(DenseSums):
             driven += len(at) * self._entry + driven_overflows(w, joined_s24(start), self.reach, OVERFLOW)
         return max(driven, int(self.cycles_for(hard_inputs(self.size, self.base, self.reach)).max()))
 
-    def cycles_for(self, x: NDArray[np.int8]) -> NDArray[np.float64]:
+    def cycles_for(self, x: NDArray[np.int8], *, skip: bool = True) -> NDArray[np.float64]:  # noqa: ARG002  it always skips
         """Cycles for each of `x`, exactly."""
         total = np.full(len(x), self._outside, np.int64)
         for (at, w), start in zip(self.entries, self.start, strict=True):
@@ -127,12 +127,12 @@ def driven_overflows(w: NDArray[np.int8], start: NDArray[np.int32], reach: int, 
 
 
 def hard_inputs(size: int, base: int, reach: int) -> NDArray[np.int8]:
-    """Make inputs, int8[8, size], none of them `base`, whose sums go to and fro: for overflows there is no better bound."""
+    """Make inputs, int8[9, size], none of them `base`: at random, and the highest. For overflows there is no better bound."""
     rng = np.random.default_rng(0)
     least = min(reach, 1)
     between = rng.integers(least, reach + 1, (4, size))
     ends = np.where(rng.random((4, size)) < 0.5, least, reach)
-    return (np.concatenate([between, ends]) + base).astype(np.int8)
+    return (np.concatenate([between, ends, np.full((1, size), reach)]) + base).astype(np.int8)
 
 
 def stored_inputs(codes: NDArray[np.int8]) -> NDArray[np.int64]:

@@ -64,8 +64,8 @@ class DenseSums(ABC):
         """Cycles (AVRxt) of the slowest input, of which nothing can be skipped."""
 
     @abstractmethod
-    def cycles_for(self, x: NDArray[np.int8]) -> NDArray[np.float64]:
-        """Cycles for each of `x`, int8[n, in], when what can be skipped is skipped."""
+    def cycles_for(self, x: NDArray[np.int8], *, skip: bool = True) -> NDArray[np.float64]:
+        """Cycles for each of `x`, int8[n, in]; with a table of the runs that differ from base, or one of all inputs."""
 
 
 _C_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "uint16": "uint16_t"}
@@ -147,15 +147,13 @@ class SummedLayer(Candidate):
         last = self.grid.requant.cycles_for(self.grid.sums(x)) if len(x) else None
         if last is None:
             return None
-        full = sum(part.cycles for part in self.parts)
         skipped, search = np.zeros(len(x), bool), np.zeros(len(x))
         if self.runs is not None:
             skipped, search = (np.array(each) for each in zip(*map(self.runs.search, x), strict=True))
-        elif not self.parts[0].takes_runs:
-            skipped[:] = True
-        cycles = np.full(len(x), float(full))
-        if skipped.any():
-            cycles[skipped] = sum(part.cycles_for(x[skipped]) for part in self.parts)
+        cycles = np.zeros(len(x))
+        for skip in (False, True):
+            if (skipped == skip).any():
+                cycles[skipped == skip] = sum(part.cycles_for(x[skipped == skip], skip=skip) for part in self.parts)
         return float((cycles + search + last).mean())
 
     def emit(self, at: Place) -> StepText:
