@@ -53,7 +53,10 @@ def indented(lines: Iterable[str]) -> str:
 def inline(text: str) -> list[str]:
     r"""Write a text as an ``__asm__`` outside functions.
 
-    >>> inline("f:\n    ret")
-    ['__asm__(', '    "f:\n"', '    "    ret\n"', ');']
+    >>> print("\n".join(inline("f:\n    ret")))
+    __asm__(
+        "f:\n"
+        "    ret\n"
+    );
     """
     return ["__asm__(", *(f'    {c_string(line)[:-1]}\\n"' for line in text.splitlines()), ");"]
