@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import _arguments as check
-from engine import kernels, kernels_f32
+from engine import kernels_f32
 from engine import kernels_train_int as integers
 from engine.errors import UnsupportedError
 from engine.graph import Graph
 from engine.model import Model
-from engine.program import QuantizeParams, Rescale
+from engine.program import Rescale
 from engine.rescale import fixed_point
 from engine.training import integer_build, integer_graph
 from engine.training.fitting import History, Interruption, sample_order
 from engine.training.integer_layers import Constants, Flow, Operation, Quantization, Weighted
 from engine.training.layers import Layer
-from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy
+from engine.training.losses import MSE, Loss, SoftmaxCrossEntropy, check_finite
 from engine.training.metrics import Metrics
 from engine.training.progress import Progress
 from engine.training.schedules import Schedule
@@ -371,11 +371,12 @@ class IntegerSequential:
             raise ValueError(f"{function}: x has shape {x.shape}; expected {expected} with n >= 1")
         if x.dtype == np.int8:
             return x
+        check_finite(function, "x", x)
         if self._body is None:  # what comes before the first layer with weights keeps codes as they are
-            return _quantized(x, self.layers[0].x)
+            return self.layers[0].x.codes(x)
         tensor = self._body.input
         assert tensor.scale is not None
-        return _quantized(x, Quantization(float(tensor.scale[0]), tensor.zero_point))
+        return Quantization(float(tensor.scale[0]), tensor.zero_point).codes(x)
 
     def _check_targets(self, function: str, y: Any, count: int) -> Codes:
         last = self.layers[-1]
@@ -383,7 +384,10 @@ class IntegerSequential:
             raise TypeError(f"{function}: y is no array of int8 or float32, which MSE expects (labels go with cross-entropy)")
         if y.shape != (count, *self.output_shape):
             raise ValueError(f"{function}: y has shape {y.shape}; expected {(count, *self.output_shape)}")
-        return y if y.dtype == np.int8 else _quantized(y, last.y)
+        if y.dtype == np.int8:
+            return y
+        check_finite(function, "y", y)
+        return last.y.codes(y)
 
     def _check_batch(self, function: str, size: Any) -> int:
         """Rows that a step sums over are samples times positions."""
@@ -421,8 +425,3 @@ def _schedule(function: str, rate: Any) -> Callable[[int], float]:
         return rate
     value = check.number(function, "learning_rate", rate, 0, math.inf, open_lo=True)
     return lambda _: value
-
-
-def _quantized(x: NDArray[np.float32], to: Quantization) -> Codes:
-    codes = kernels.quantize_f32_s8(QuantizeParams(x.size, np.float32(to.scale), to.zero), np.ascontiguousarray(x).reshape(-1))
-    return codes.reshape(x.shape)

@@ -13,7 +13,8 @@ from engine import kernels_f32
 from engine import kernels_train_int as kernels
 from engine.errors import QuantError
 from engine.graph import Activation, Padding
-from engine.program import OutputS8, Rescale, Window
+from engine.kernels import quantize_f32_s8
+from engine.program import OutputS8, QuantizeParams, Rescale, Window
 from engine.rescale import dense_rescale, fixed_point, output_range
 
 Codes = NDArray[np.int8]
@@ -45,6 +46,11 @@ class Quantization:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", float(np.float32(self.scale)))
+
+    def codes(self, real: NDArray[np.float32]) -> Codes:
+        """Quantize finite numbers of any shape as ``Model.predict`` does."""
+        params = QuantizeParams(real.size, np.float32(self.scale), self.zero)
+        return quantize_f32_s8(params, np.ascontiguousarray(real).reshape(-1)).reshape(real.shape)
 
 
 @dataclass

@@ -293,6 +293,16 @@ def test_a_convolution_trains_as_well_as_in_float():
         (lambda net, x: net.fit(x, np.array([0, 1])), ValueError, r"fit: y has shape \(2,\); expected \(3,\)"),
         (lambda net, x: net.fit(x[:, :5], np.zeros(3, int)), ValueError, r"x has shape \(3, 5\); expected \(n, 11\)"),
         (lambda net, x: net.fit(x.astype(float), np.zeros(3, int)), TypeError, "x is an array of float64"),
+        (
+            lambda net, x: net.fit(np.where(np.eye(3, 11, 2) > 0, np.float32(np.nan), 0), np.zeros(3, int)),
+            ValueError,
+            r"fit: x\[0, 2\] is nan; expected finite numbers",
+        ),
+        (
+            lambda net, x: net.fit(x, np.full((3, 3), np.inf, np.float32)),
+            ValueError,
+            r"fit: y\[0, 0\] is inf; expected finite numbers",
+        ),
         (lambda net, x: net.fit(x, np.zeros((3, 3))), TypeError, "y is no array of int8 or float32"),
         (lambda net, x: net.fit(x, np.zeros((3, 2), np.int8)), ValueError, r"y has shape \(3, 2\); expected \(3, 3\)"),
         (lambda net, x: net.fit(x, np.zeros(3, int), loss=Huber()), TypeError, "in integers there are"),
