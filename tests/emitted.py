@@ -13,7 +13,8 @@ import numpy as np
 CORE = sorted(
     path
     for path in (compilers.ROOT / "csrc" / "src").glob("*.c")
-    if path.stem == "quantize_f32" or not path.stem.endswith(("_f32", "_f16", "_int", "model", "model_check", "random"))
+    if path.stem == "quantize_f32"
+    or not path.stem.endswith(("_f32", "_f16", "_int", "model", "model_check", "random", "rng_next"))
 )
 HEADERS = ("eng/infer_s8.h", "eng/tensor_s8.h")
 TEXT = "".join((compilers.ROOT / "csrc/include" / header).read_text() for header in HEADERS)

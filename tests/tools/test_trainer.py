@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trainers
 
-from engine.errors import EngineError, FormatError, UnsupportedError
+from engine.errors import DoesNotFitError, EngineError, FormatError, UnsupportedError
 from engine.program import OutputS8, Rescale, Window
 from engine.training import (
     MSE,
@@ -24,9 +24,12 @@ from engine.training import (
     Softmax,
 )
 from engine.training.fitting import sample_order
+from enginekit import toolchain
+from enginekit.chips import ATMEGA4809
+from enginekit.costs.stack import Program
 from enginekit.emit.golden import GoldenError
 from enginekit.records import avr_size
-from enginekit.trainer import emit_trainer, make_trainer
+from enginekit.trainer import check_trainer_fits, emit_trainer, make_trainer, plan_trainer
 from enginekit.trainer.writer import SIZES, STRUCTS
 
 OK, SELFTEST = 0, 9
@@ -266,3 +269,33 @@ def test_the_header_is_fine_in_cpp(tmp_path):
         '#include "net.h"\nvoid go(uint8_t *arena) { net_start(arena); net_train_step(arena); }\n'
     )
     compilers.run(["c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", *compilers.INCLUDE, "-c", "use.cpp"], cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", trainers.ALL)
+def test_plans_are_what_is_built(name, firmware_folder):
+    """RAM and constants exactly; code within 5 %; the stack within its bound."""
+    trainer = trainers.ALL[name]()
+    costs = plan_trainer(trainer)
+    image = toolchain.build_firmware(emit_trainer(trainer), firmware_folder)
+    assert costs.ram == image.ram
+    assert costs.data + costs.golden == image.model_data
+    assert costs.unknown == ()
+    assert abs(costs.flash / image.flash - 1) <= 0.05
+    assert 0 <= costs.stack - Program(image.elf).bound <= 30
+    assert costs.state + costs.work == costs.arena == trainer.written.arena
+    assert sum(size for _, size in costs.parts) == costs.state
+
+
+@pytest.fixture(scope="module")
+def firmware_folder(tmp_path_factory):
+    """Where the core is built once for all trainers."""
+    return tmp_path_factory.mktemp("firmware")
+
+
+def test_what_does_not_fit_is_refused_by_bytes():
+    trainer = make_trainer(IntegerSequential((300,), [Dense(10, activation="relu"), Dense(2)]))
+    costs = plan_trainer(trainer)
+    lacks = costs.ram + costs.stack - ATMEGA4809.ram
+    assert lacks > 0
+    with pytest.raises(DoesNotFitError, match=rf"RAM: {costs.ram:,} bytes \(weights and biases .*: {lacks:,} bytes too many"):
+        check_trainer_fits(costs, ATMEGA4809)

@@ -26,14 +26,15 @@ from enginekit import toolchain
 from enginekit.chips import ATMEGA4809, Chip
 from enginekit.cli.output import result, story
 from enginekit.costs.bill import Prices
+from enginekit.costs.empty_trainer import ARENA, OUTCOME, empty_trainer
 from enginekit.costs.fit import fit, order
 from enginekit.costs.link_map import kept
 from enginekit.costs.stack import Program
-from enginekit.costs.table import path_of
+from enginekit.costs.table import TRAINER, path_of
 from enginekit.emit import emit
 
 #: Functions of the core that serve the link, not the model.
-_LINK = ("eng_frame", "eng_status")
+_LINK = ("eng_frame", "eng_status", "eng_float_")
 #: Object of the model itself, which depends on the model.
 _MODEL = "model.o "
 
@@ -123,6 +124,38 @@ def measure(
     return about
 
 
+def measure_trainers(
+    folder: str | Path, *, only: Sequence[str] = (), progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Build and measure the firmware of trainers; as :func:`measure`, without cycles."""
+    folder = Path(folder)
+    files = empty_trainer()
+    image = toolchain.build_firmware(files, folder)
+    base, program = _without_model(kept(folder / "firmware.map")), Program(image.elf)
+    about: dict[str, Any] = {
+        "toolchain": toolchain.find().version,
+        "base": {
+            "flash": image.flash - _model_bytes(folder),
+            "ram": image.ram - ARENA - OUTCOME,
+            "stack": program.bound,
+            "stack_to_model": program.depth_of("model_train_step") - 2,
+            "selftest": 0,
+        },
+        "sections": {},
+        "functions": {},
+        "cycles": {},
+    }
+    for name in only or _functions(folder / "core" / "libeng.a"):
+        if progress is not None:
+            progress(name)
+        toolchain.build_firmware(files, folder, roots=[name])
+        pieces = _without_model(kept(folder / "firmware.map"))
+        more = sorted(key for key in pieces if key not in base)
+        about["sections"] |= {key: pieces[key] for key in more}
+        about["functions"][name] = {"sections": more, "stack": Program(folder / "firmware.elf").need(name)}
+    return about
+
+
 def _chosen(functions: list[str], only: Sequence[str]) -> list[str]:
     missing = sorted(set(only) - set(functions))
     if missing:
@@ -152,7 +185,11 @@ def write(path: Path, about: dict[str, Any]) -> None:
 
 def main(only: Sequence[str] = (), chip: Chip = ATMEGA4809) -> int:
     """Measure with the toolchain on the PATH and write its table."""
-    path = path_of(table_name(toolchain.find().version), chip)
+    name = table_name(toolchain.find().version)
+    if not only:
+        with tempfile.TemporaryDirectory() as scratch:
+            write(path_of(TRAINER + name, chip), measure_trainers(scratch, progress=story))
+    path = path_of(name, chip)
     known = json.loads(path.read_text()) if only else {}
     with tempfile.TemporaryDirectory() as scratch:
         about = measure(scratch, only=only, prices=known.get("cycles"), progress=story)

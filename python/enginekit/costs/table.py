@@ -15,6 +15,8 @@ from enginekit.costs.bill import Bill, Prices
 
 #: Debian 12's, which the tests and Arduino-less users have.
 DEFAULT = "avr-gcc-5.4"
+#: Before the name of a table of the firmware of trainers.
+TRAINER = "trainer-"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def load(name: str = DEFAULT, chip: Chip = ATMEGA4809) -> Table:
     """
     path = path_of(name, chip)
     if not path.is_file():
-        raise EngineError(f"no table of costs for {name!r} and {chip.name}; there are {', '.join(available(chip)) or 'none'}")
+        known = available(chip, prefix=TRAINER if name.startswith(TRAINER) else "")
+        raise EngineError(f"no table of costs for {name!r} and {chip.name}; there are {', '.join(known) or 'none'}")
     about = json.loads(path.read_text())
     functions = {key: Linked(frozenset(each["sections"]), each["stack"]) for key, each in about["functions"].items()}
     return Table(
@@ -120,12 +123,12 @@ def _ending(chip: Chip) -> str:
     return "" if chip is ATMEGA4809 else f"-{chip.mcu}"
 
 
-def available(chip: Chip = ATMEGA4809) -> list[str]:
-    """Names of the toolchains that were measured for a chip.
+def available(chip: Chip = ATMEGA4809, *, prefix: str = "") -> list[str]:
+    """Names of the toolchains that were measured for a chip; with the prefix :data:`TRAINER` of their tables for trainers.
 
     >>> "avr-gcc-5.4" in available()
     True
     """
-    pattern = re.compile(rf"(avr-gcc-[0-9.]+){_ending(chip)}")
-    found = [pattern.fullmatch(path.stem) for path in Path(__file__).parent.glob("avr-gcc-*.json")]
+    pattern = re.compile(rf"({prefix}avr-gcc-[0-9.]+){_ending(chip)}")
+    found = [pattern.fullmatch(path.stem) for path in Path(__file__).parent.glob(f"{prefix}avr-gcc-*.json")]
     return sorted(match[1] for match in found if match)

@@ -2,6 +2,17 @@
 
 from enginekit.trainer.base import Field, Outcome, Trainer, Twin
 from enginekit.trainer.make import make_trainer
+from enginekit.trainer.plan import TrainerPlan, check_trainer_fits, plan_trainer
 from enginekit.trainer.sources import emit_trainer
 
-__all__ = ["Field", "Outcome", "Trainer", "Twin", "emit_trainer", "make_trainer"]
+__all__ = [
+    "Field",
+    "Outcome",
+    "Trainer",
+    "TrainerPlan",
+    "Twin",
+    "check_trainer_fits",
+    "emit_trainer",
+    "make_trainer",
+    "plan_trainer",
+]

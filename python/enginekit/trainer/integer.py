@@ -224,7 +224,10 @@ class _Lines:
             text = placed.candidate.emit(Place(moved, self._prefix, placed.scratch + base))
             w.text(text.data, placed.candidate.flash)
             w.headers |= {"eng/infer_s8.h", *placed.candidate.headers}
-            w.symbols += placed.candidate.symbols if placed.candidate.own_stack is None else ()
+            if placed.candidate.own_stack is None:
+                w.symbols += placed.candidate.symbols
+            else:
+                w.stack = max(w.stack, placed.candidate.own_stack)
             lines += text.calls
         return lines
 

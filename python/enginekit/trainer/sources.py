@@ -58,11 +58,7 @@ def emit_trainer(trainer: Trainer, *, name: str = "model", golden: Sequence[Samp
         If a golden sample does not fit the trainer.
     """
     check_identifier(name)
-    samples = (
-        default_samples(trainer, min(max(GOLDEN_STEPS, trainer.batch_size), MOST_STEPS))
-        if golden is None
-        else _checked(trainer, golden)
-    )
+    samples = default_samples(trainer, golden_count(trainer)) if golden is None else _checked(trainer, golden)
     chosen = f"{len(samples)} given" if golden is not None else f"{len(samples)} random, seed {GOLDEN_SEED}"
     values = front_matter(trainer.name or name, trainer.digest, name, f"golden={chosen}, {trainer.settings}")
     values["options"] = "\n *          ".join(textwrap.wrap(values["options"], 106))
@@ -71,6 +67,11 @@ def emit_trainer(trainer: Trainer, *, name: str = "model", golden: Sequence[Samp
         f"{name}.c": _source(trainer, written, samples, values),
         f"{name}.h": _header(trainer, written, len(samples), values),
     }
+
+
+def golden_count(trainer: Trainer) -> int:
+    """Golden samples that are made when none are given: 2, or a batch."""
+    return min(max(GOLDEN_STEPS, trainer.batch_size), MOST_STEPS)
 
 
 def default_samples(trainer: Trainer, count: int) -> list[Sample]:

@@ -94,6 +94,8 @@ class Written:
         Bytes of the arena, state included.
     flash : int
         Bytes of the constants on the chip.
+    stack : int
+        Bytes of stack of code that is among the constants.
     """
 
     data: str
@@ -105,6 +107,7 @@ class Written:
     y_offset: int
     arena: int
     flash: int
+    stack: int
 
 
 @dataclass
@@ -143,6 +146,7 @@ class Writer:
 
     prefix: str
     flash: int = 0
+    stack: int = 0
     headers: set[str] = field(default_factory=set)
     symbols: list[str] = field(default_factory=list)
     _now: int = 0
@@ -235,6 +239,7 @@ class Writer:
             y_offset=offsets[y.buffer] + y.offset,
             arena=offsets[STATE] + state,
             flash=self.flash,
+            stack=self.stack,
         )
 
     def _place(self) -> tuple[dict[str, int], int]:
