@@ -28,14 +28,14 @@ class Bench:
         self.chip.run(until="link_receive", max_cycles=100_000)
         self.arena, size = self.chip.symbol("arena")
         assert size == trainer.written.arena
-        assert self._state() == trainer.start_state()
+        assert self.state() == trainer.start_state()
 
     def _put(self, x: np.ndarray, target: Any) -> None:
         offsets = self.trainer.written.offsets
         self.chip.write(self.arena + self.trainer.written.x_offset, x.tobytes())
         self.chip.write(self.arena + offsets["target"], self.trainer.check_target(target).tobytes())
 
-    def _state(self) -> bytes:
+    def state(self) -> bytes:
         return self.chip.read(self.arena + self.trainer.written.offsets["state"], self.trainer.state)
 
     def train(self, samples: Iterable[tuple[np.ndarray, Any]]) -> list[int]:
@@ -47,7 +47,7 @@ class Bench:
             want = self.twin.train(x, target)
             found = self.chip.read(self.arena + self.trainer.written.offsets["outcome"], self.trainer.outcome)
             assert self.trainer.parse_outcome(found) == want, f"outcome of step {step}"
-            assert self._state() == self.twin.state(), f"state after step {step}"
+            assert self.state() == self.twin.state(), f"state after step {step}"
         return cycles
 
 

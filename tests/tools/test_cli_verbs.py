@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from command_line import run
 from networks import cnn, images
 
 import engine
@@ -34,13 +35,6 @@ def folder(tmp_path_factory):
     assert cli.main(["train", "conv4-pool2-3", "--data", data, "--epochs", "3", "-o", str(path / "net.npz")]) == 0
     assert cli.main(["quantize", str(path / "net.npz"), "--data", data, "-o", str(path / "net.tflite")]) == 0
     return path
-
-
-def run(capsys, *argv):
-    """Run the program; return exit code, stdout and stderr."""
-    capsys.readouterr()
-    code = cli.main([str(part) for part in argv])
-    return code, *capsys.readouterr()
 
 
 def plain(text):

@@ -2,6 +2,9 @@
 
 Emits the model, builds its firmware with avr-gcc, sends inputs over the simulated serial link, and prints what the
 inferences cost. Exit code 1 if a byte differs from the host's.
+
+With --train a network learns on the simulated chip, from labelled --images, one step each; the host makes the same steps, and
+every byte of weights, generator and optimizer is compared after each. Accuracy is measured before, during and after.
 """
 
 from __future__ import annotations
@@ -11,30 +14,35 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from enginekit.cli import teach
 from enginekit.cli.choice import OPTIMIZE
 from enginekit.cli.inputs import DATA_SOURCES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("model", help="full-integer .tflite")
+    parser.add_argument("model", help="full-integer .tflite; with --train all also an .npz")
     parser.add_argument("--images", metavar="SOURCE", help=f"{DATA_SOURCES} (default: random codes)")
-    parser.add_argument("--count", type=_positive, default=10, help="how many of them (default: 10)")
+    parser.add_argument("--count", type=_positive, help="how many of them (default: 10, with --train 100)")
     parser.add_argument("--build", metavar="DIR", help="keep the firmware's sources and images in this folder")
     parser.add_argument("--usart", type=int, choices=range(4), default=3, help="the chip's serial port (default: 3)")
     parser.add_argument("--optimize", choices=OPTIMIZE, default="size", help="as for emit (default: size)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    teach.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Do the work and return the exit code."""
+    if args.train is not None:
+        return teach.main(args)
+    teach.refuse(args)
     import engine
     from enginekit import evaluate, onchip
     from enginekit.cli import codes, output
     from enginekit.encode.choose import Optimize
 
     model = engine.load(args.model)
-    data = codes.get(model, args.images, args.count)
+    data = codes.get(model, args.images, args.count or 10)
     with tempfile.TemporaryDirectory(prefix="enginekit-") as scratch:
         firmware = onchip.build(model, args.build or scratch, usart=args.usart, optimize=Optimize(args.optimize))
         output.story(f"built {firmware.image.flash} B of flash; running {len(data.x)} inputs ({data.source})")
