@@ -60,6 +60,18 @@ inline eng_isa isa_in_use()
 // Packed weights of a model, in bytes; layers beyond run portably. Models share weights between layers, packed ones not.
 constexpr size_t MOST_PACKED = size_t{1} << 30;
 
+// Where the first layer finds its samples, x_step bytes apart, and the last one leaves its own; null: in their arenas.
+struct Ends {
+    const uint8_t *x = nullptr;
+    uint8_t *y = nullptr;
+    size_t x_step = 0, y_step = 0;
+
+    Ends from(size_t n) const
+    {
+        return {x == nullptr ? nullptr : x + n * x_step, y == nullptr ? nullptr : y + n * y_step, x_step, y_step};
+    }
+};
+
 class PreparedLayers
 {
   public:
@@ -108,19 +120,19 @@ class PreparedLayers
         steps_[i].run(steps_[i].layer, steps_[i].packed, arena, scratch(arena));
     }
 
-    void run(uint8_t *arena) const
+    // Whether layer i may find its samples, or leave them, elsewhere than in their arenas.
+    bool may_end(size_t i) const
     {
-        for (const Step &step : steps_) {
-            step.run(step.layer, step.packed, arena, scratch(arena));
-        }
+        return steps_[i].batch != nullptr;
     }
 
     // The first `samples` of a group, layer by layer.
-    void run_group(uint8_t *arena, size_t samples) const
+    void run(uint8_t *arena, size_t samples, const Ends &ends) const
     {
         for (const Step &step : steps_) {
             if (step.batch != nullptr) {
-                step.batch(step.layer, step.packed, arena, stride_, static_cast<uint32_t>(samples), scratch(arena));
+                const eng_samples all = samples_of(step, arena, samples, ends);
+                step.batch(step.layer, step.packed, &all, scratch(arena));
                 continue;
             }
             for (size_t n = 0; n < samples; ++n) {
@@ -138,6 +150,20 @@ class PreparedLayers
         const eng_layer *layer;
         const uint8_t *packed;
     };
+
+    eng_samples samples_of(const Step &step, uint8_t *arena, size_t samples, const Ends &ends) const
+    {
+        eng_samples all = {arena + step.layer->x, arena + step.layer->y, stride_, stride_, static_cast<uint32_t>(samples)};
+        if (&step == &steps_.front() && ends.x != nullptr) {
+            all.x = ends.x;
+            all.x_step = ends.x_step;
+        }
+        if (&step == &steps_.back() && ends.y != nullptr) {
+            all.y = ends.y;
+            all.y_step = ends.y_step;
+        }
+        return all;
+    }
 
     uint8_t *scratch(uint8_t *arena) const
     {

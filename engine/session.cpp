@@ -47,6 +47,7 @@ class Session final : public Runnable
         const eng_isa isa = isa_in_use();
         edges_ = eng_edges_of(isa);
         prepared_.prepare(isa, layers_, arena);
+        find_ends();
         pool_.resize(prepared_.memory());
     }
 
@@ -61,9 +62,10 @@ class Session final : public Runnable
         const py::array to = out.is_none() ? outputs_[0].allocate(batch) : only_output(from, out, batch);
         const auto *read = static_cast<const uint8_t *>(from.data());
         auto *write = static_cast<uint8_t *>(const_cast<void *>(to.data()));
+        const Ends ends = {in_place_ ? read : nullptr, out_in_place_ ? write : nullptr, inputs_[0].bytes, outputs_[0].bytes};
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
             infer(
-                arena, first, last, [&](uint8_t *a, size_t n) { inputs_[0].load(a, read, n); },
+                arena, first, last, ends, [&](uint8_t *a, size_t n) { inputs_[0].load(a, read, n); },
                 [&](const uint8_t *a, size_t n) { outputs_[0].store(a, write, n); });
         });
         return to;
@@ -81,7 +83,7 @@ class Session final : public Runnable
         auto *write = static_cast<float *>(const_cast<void *>(to.data()));
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
             infer(
-                arena, first, last,
+                arena, first, last, {},
                 [&](uint8_t *a, size_t n) { load_real(edges_, a, inputs_[0], read + n * inputs_[0].quantize.count); },
                 [&](const uint8_t *a, size_t n) {
                     store_real(edges_, a, outputs_[0], write + n * outputs_[0].quantize.count);
@@ -193,22 +195,50 @@ class Session final : public Runnable
         }
     }
 
-    // Samples [first, last), as many at once as pays: load(arena, n) and store(arena, n) move sample n in and out.
+    // Whether the only input, or output, need not be in the arena: the first layer alone reads it, the last one writes it.
+    void find_ends()
+    {
+        if (inputs_.size() != 1 || outputs_.size() != 1 || layers_.empty()) {
+            return;
+        }
+        const eng_layer &first = layers_.front(), &last = layers_.back();
+        in_place_ = prepared_.may_end(0) && first.x == inputs_[0].offset && eng_layer_x_size(&first) == inputs_[0].bytes &&
+                    !is_read_later(inputs_[0]);
+        out_in_place_ = prepared_.may_end(layers_.size() - 1) && last.y == outputs_[0].offset &&
+                        eng_layer_y_size(&last) == outputs_[0].bytes;
+    }
+
+    // Whether a layer other than the first, or the caller, reads a tensor of the arena before anything is written there.
+    bool is_read_later(const Port &port) const
+    {
+        const auto overlaps = [&port](size_t offset, size_t size) {
+            return offset < port.offset + port.bytes && port.offset < offset + size;
+        };
+        for (size_t i = 0; i < layers_.size(); ++i) {
+            const eng_layer *l = &layers_[i];
+            if (i > 0 && (overlaps(l->x, eng_layer_x_size(l)) || overlaps(l->x2, eng_layer_x2_size(l)))) {
+                return true;
+            }
+            if (overlaps(l->y, eng_layer_y_size(l))) {
+                return false;
+            }
+        }
+        return overlaps(outputs_[0].offset, outputs_[0].bytes);
+    }
+
+    // Samples [first, last), as many at once as pays: load(arena, n) and store(arena, n) move sample n in and out where
+    // `ends`, of sample 0, do not say that it stays where it is.
     template <typename Load, typename Store>
-    void infer(uint8_t *arena, size_t first, size_t last, const Load &load, const Store &store) const
+    void infer(uint8_t *arena, size_t first, size_t last, const Ends &ends, const Load &load, const Store &store) const
     {
         const size_t group = prepared_.samples(), stride = prepared_.stride();
         for (size_t n = first; n < last; n += group) {
             const size_t count = std::min(group, last - n);
-            for (size_t i = 0; i < count; ++i) {
+            for (size_t i = 0; i < count && ends.x == nullptr; ++i) {
                 load(arena + i * stride, n + i);
             }
-            if (count == 1) {
-                prepared_.run(arena);
-            } else {
-                prepared_.run_group(arena, count);
-            }
-            for (size_t i = 0; i < count; ++i) {
+            prepared_.run(arena, count, ends.from(n));
+            for (size_t i = 0; i < count && ends.y == nullptr; ++i) {
                 store(arena + i * stride, n + i);
             }
         }
@@ -252,7 +282,7 @@ class Session final : public Runnable
         const auto write = pointers_of<uint8_t>(to);
         execute(batch, [&](uint8_t *arena, size_t first, size_t last) {
             infer(
-                arena, first, last, [&](uint8_t *a, size_t n) { load(a, inputs_, read, n); },
+                arena, first, last, {}, [&](uint8_t *a, size_t n) { load(a, inputs_, read, n); },
                 [&](const uint8_t *a, size_t n) { store(a, outputs_, write, n); });
         });
         return out.is_none() ? result_of(to) : py::reinterpret_borrow<py::object>(out);
@@ -335,6 +365,7 @@ class Session final : public Runnable
     size_t threads_;
     PreparedLayers prepared_;
     eng_edges edges_{};
+    bool in_place_ = false, out_in_place_ = false;
     ArenaPool pool_;
 };
 

@@ -7,6 +7,7 @@
 #include "products.h"
 
 #define ENG_LANES 8
+#define ENG_RAW   0
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 16 registers. */
 #define ENG_POINTS_1 8
@@ -346,7 +347,8 @@ void eng_avx2_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, 
     run_depthwise(l, packed, arena, scratch);
 }
 
-void eng_avx2_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples, uint8_t *scratch)
+void eng_avx2_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch)
 {
-    run_dense(l, packed, arena, stride, samples, scratch);
+    (void)l;
+    run_dense(packed, samples, scratch);
 }

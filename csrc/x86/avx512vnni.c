@@ -7,6 +7,7 @@
 #include "products.h"
 
 #define ENG_LANES 16
+#define ENG_RAW   1
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 32 registers. */
 #define ENG_POINTS_1 12
@@ -74,6 +75,17 @@ ENG_INLINE eng_vec vec_two_steps(const uint8_t *p)
     int64_t steps;
     __builtin_memcpy(&steps, p, sizeof steps);
     return _mm512_set1_epi64(steps);
+}
+
+/* The same of codes as they are; the copy has the same bits with the sign turned, and multiplications leave room for that. */
+ENG_INLINE eng_vec vec_raw_step(const uint8_t *p)
+{
+    return _mm512_xor_si512(vec_step(p), _mm512_set1_epi8(INT8_MIN));
+}
+
+ENG_INLINE eng_vec vec_raw_two_steps(const uint8_t *p)
+{
+    return _mm512_xor_si512(vec_two_steps(p), _mm512_set1_epi8(INT8_MIN));
 }
 
 /* Sums of two neighbouring lanes each, in the lower half. */
@@ -320,8 +332,8 @@ void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *a
     run_depthwise(l, packed, arena, scratch);
 }
 
-void eng_avx512vnni_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples,
-                          uint8_t *scratch)
+void eng_avx512vnni_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch)
 {
-    run_dense(l, packed, arena, stride, samples, scratch);
+    (void)l;
+    run_dense(packed, samples, scratch);
 }

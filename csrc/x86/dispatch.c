@@ -71,11 +71,18 @@ typedef struct {
 
 static const twins *twins_of(eng_isa isa)
 {
-    static const twins avx2 = {{8, 2, 128, eng_avx2_quick}, eng_avx2_products, eng_avx2_depthwise, eng_avx2_dense,
-                               eng_avx2_elementwise,        &eng_avx2_edges};
-    static const twins avx512vnni = {{16, 1, 128, eng_avx512vnni_quick}, eng_avx512vnni_products,
-                                     eng_avx512vnni_depthwise,           eng_avx512vnni_dense,
-                                     eng_avx512vnni_elementwise,         &eng_avx512vnni_edges};
+    static const twins avx2 = {{8, 2, 128, false, eng_avx2_quick},
+                               eng_avx2_products,
+                               eng_avx2_depthwise,
+                               eng_avx2_dense,
+                               eng_avx2_elementwise,
+                               &eng_avx2_edges};
+    static const twins avx512vnni = {{16, 1, 128, true, eng_avx512vnni_quick},
+                                     eng_avx512vnni_products,
+                                     eng_avx512vnni_depthwise,
+                                     eng_avx512vnni_dense,
+                                     eng_avx512vnni_elementwise,
+                                     &eng_avx512vnni_edges};
     return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
 }
 

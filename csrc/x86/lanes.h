@@ -37,6 +37,7 @@ typedef struct {
     uint8_t lanes;       /* int32 in a vector */
     uint8_t code_bytes;  /* of a code in the copy of x, and of a weight: 1 or 2 */
     uint8_t offset;      /* what is added to codes in the copy of x */
+    bool raw;            /* dense layers and convolutions of single pixels do without it */
     eng_x86_quick quick; /* null if it has none */
 } eng_x86_format;
 

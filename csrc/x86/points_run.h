@@ -12,6 +12,8 @@
 /* A chunk of outputs over points that lie `point` bytes apart. */
 typedef struct {
     const eng_x86_products *p;
+    eng_x86_walk walk;
+    bool halves;
     const uint32_t *segment;
     uint32_t blocks; /* of a step */
     const uint8_t *w;
@@ -20,12 +22,12 @@ typedef struct {
     uint32_t columns, last_columns; /* of points in a row, and in the last one */
 } chunk;
 
-/* What loops over groups of points are for: blocks of a step, whether outputs have two lanes each, as many `steps` as one
- * segment has or 0 for any, at most how many points share a pass, and of what their number is a multiple, so that four vectors
- * of sums are often complete. */
+/* What loops over groups of points are for: blocks of a step, whether outputs have two lanes each, whether codes are not
+ * copied, as many `steps` as one segment has or 0 for any, at most how many points share a pass, and of what their number is a
+ * multiple, so that four vectors of sums are often complete. */
 typedef struct {
     uint32_t blocks;
-    bool halves;
+    bool halves, raw;
     uint32_t steps, most, unit;
 } grouping;
 
@@ -107,6 +109,18 @@ typedef struct {
     size_t one, three, five;
 } distances;
 
+/* The codes of a step. */
+ENG_INLINE eng_vec codes_at(const uint8_t *x, bool halves, bool raw)
+{
+#if ENG_RAW
+    if (raw) {
+        return halves ? vec_raw_two_steps(x) : vec_raw_step(x);
+    }
+#endif
+    (void)raw;
+    return halves ? vec_two_steps(x) : vec_step(x);
+}
+
 /* One step of `points` points, the first of them at x and the fourth at x3. */
 ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d, const uint8_t *w, uint32_t points, grouping g,
                          eng_vec *acc)
@@ -119,7 +133,7 @@ ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d
 #pragma GCC unroll 12
     for (uint32_t i = 0; i < points; ++i) {
         const uint8_t *const xi = nth_point(x, x3, d->one, d->three, d->five, i);
-        const eng_vec codes = g.halves ? vec_two_steps(xi) : vec_step(xi);
+        const eng_vec codes = codes_at(xi, g.halves, g.raw);
 #pragma GCC unroll 4
         for (uint32_t b = 0; b < g.blocks; ++b) {
             acc[i * g.blocks + b] = vec_dot(acc[i * g.blocks + b], codes, wb[b]);
@@ -130,7 +144,7 @@ ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d
 /* acc[point][block] of `points` points, the first at `at`. */
 ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, grouping g, eng_vec *acc)
 {
-    const size_t step = c->p->step;
+    const size_t step = c->walk.step;
     const uint8_t *w = c->w;
     distances d = {c->point, 3 * c->point, 5 * c->point};
 #pragma GCC unroll 24
@@ -144,10 +158,10 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
         }
         return;
     }
-    const uint32_t *const end = c->segment + c->p->segments;
+    const uint32_t *const end = c->segment + c->walk.segments;
     for (const uint32_t *segment = c->segment; segment < end; ++segment) {
         const uint8_t *x = at + *segment, *x3 = x + d.three;
-        for (uint32_t k = c->p->run; k > 0; --k) {
+        for (uint32_t k = c->walk.run; k > 0; --k) {
             __asm__("" : "+r"(d.one), "+r"(d.three), "+r"(d.five)); /* or multiples of them get registers of their own */
             sum_step(x, x3, &d, w, points, g, acc);
             x += step;
@@ -158,9 +172,9 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
 }
 
 /* Sums of one point whose steps are neighbours: they go round `splits` sums, so that additions do not wait for one another. */
-ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, uint32_t blocks, bool halves, eng_vec *to)
+ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, grouping g, eng_vec *to)
 {
-    const uint32_t bytes = halves ? 2 * ENG_X86_STEP : ENG_X86_STEP;
+    const uint32_t bytes = g.halves ? 2 * ENG_X86_STEP : ENG_X86_STEP, blocks = g.blocks;
     const uint8_t *w = c->w;
     eng_vec acc[MOST_ACCS];
     uint32_t k = 0;
@@ -168,10 +182,10 @@ ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, uint
     for (uint32_t i = 0; i < splits * blocks; ++i) {
         acc[i] = i < blocks ? bias_of(c, i) : vec_zero();
     }
-    for (; k + splits <= c->p->run; k += splits) {
+    for (; k + splits <= c->walk.run; k += splits) {
 #pragma GCC unroll 8
         for (uint32_t i = 0; i < splits; ++i) {
-            const eng_vec x = halves ? vec_two_steps(at + i * bytes) : vec_step(at + i * bytes);
+            const eng_vec x = codes_at(at + i * bytes, g.halves, g.raw);
 #pragma GCC unroll 4
             for (uint32_t b = 0; b < blocks; ++b) {
                 acc[i * blocks + b] = vec_dot(acc[i * blocks + b], x, vec_load(w + (i * blocks + b) * VECTOR));
@@ -180,8 +194,8 @@ ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, uint
         at += splits * bytes;
         w += splits * blocks * VECTOR;
     }
-    for (; k < c->p->run; ++k) {
-        const eng_vec x = halves ? vec_two_steps(at) : vec_step(at);
+    for (; k < c->walk.run; ++k) {
+        const eng_vec x = codes_at(at, g.halves, g.raw);
 #pragma GCC unroll 4
         for (uint32_t b = 0; b < blocks; ++b) {
             acc[b] = vec_dot(acc[b], x, vec_load(w + b * VECTOR));
@@ -193,40 +207,44 @@ ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, uint
     for (uint32_t i = blocks; i < splits * blocks; ++i) {
         acc[i % blocks] = vec_add(acc[i % blocks], acc[i]);
     }
-    leave_sums(c, 1, blocks, halves, false, acc, to);
+    leave_sums(c, 1, blocks, g.halves, false, acc, to);
 }
 
-static void any_one(const chunk *c, const uint8_t *at, eng_vec *to)
+ENG_INLINE void any_one(const chunk *c, const uint8_t *at, bool raw, eng_vec *to)
 {
-    if (c->p->halves) {
-        sum_one(c, at, 8, 1, true, to);
+    if (c->halves) {
+        sum_one(c, at, 8, (grouping){.blocks = 1, .halves = true, .raw = raw}, to);
         return;
     }
     switch (c->blocks) {
     case 1:
-        sum_one(c, at, 8, 1, false, to);
+        sum_one(c, at, 8, (grouping){.blocks = 1, .raw = raw}, to);
         break;
     case 2:
-        sum_one(c, at, 4, 2, false, to);
+        sum_one(c, at, 4, (grouping){.blocks = 2, .raw = raw}, to);
         break;
     case 3:
-        sum_one(c, at, 2, 3, false, to);
+        sum_one(c, at, 2, (grouping){.blocks = 3, .raw = raw}, to);
         break;
     default:
-        sum_one(c, at, 2, 4, false, to);
+        sum_one(c, at, 2, (grouping){.blocks = 4, .raw = raw}, to);
         break;
     }
 }
 
-/* Blocks `first` and, at most ENG_X86_BLOCKS - 1, further ones. */
+/* Blocks `first` and, at most ENG_X86_BLOCKS - 1, further ones; halves are alone. */
 static chunk chunk_of(const eng_x86_products *p, uint32_t first)
 {
     const void *const segment = (const uint8_t *)p + p->segment, *const lane = (const uint8_t *)p + p->lane;
-    const uint32_t left = p->blocks - first;
+    const bool halves = first == p->full;
+    const uint32_t left = halves ? 1 : p->full - first;
+    const size_t w = halves ? p->w_halves : p->w + (size_t)first * p->walk.segments * p->walk.run * VECTOR;
     const chunk c = {.p = p,
+                     .walk = halves ? p->halves : p->walk,
+                     .halves = halves,
                      .segment = segment,
                      .blocks = left < ENG_X86_BLOCKS ? left : ENG_X86_BLOCKS,
-                     .w = (const uint8_t *)p + p->w + (size_t)first * p->segments * p->run * VECTOR,
+                     .w = (const uint8_t *)p + w,
                      .lane = (const int32_t *)lane + (size_t)first / (p->pairs ? 2 : 1) * ENG_X86_LANE * ENG_LANES,
                      .point = p->point,
                      .columns = p->columns,

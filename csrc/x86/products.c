@@ -76,18 +76,39 @@ static void flatten(geometry *g)
 
 /* How a point is made up. */
 typedef struct {
-    uint32_t shifts; /* neighbouring positions */
-    bool pairs;      /* of which the maximum is taken */
-    bool halves;
+    uint32_t shifts;           /* neighbouring positions */
+    bool pairs;                /* of which the maximum is taken */
+    bool halves;               /* the last block is one */
+    uint32_t full;             /* blocks, a pair's counted twice, without halves */
     uint32_t length, segments; /* codes of a kernel row, or of a tap where taps are apart, and how many of them */
     uint32_t reach;            /* codes that a point reads of each */
-    uint32_t run;              /* steps of each */
+    uint32_t run, half_run;    /* steps of each */
 } shape;
 
 /* Codes between horizontal neighbours. */
 static uint32_t shift_of(const geometry *g)
 {
     return (uint32_t)g->conv.window.stride_w * g->conv.in_c;
+}
+
+/* Outputs of a point, a pair's once. */
+static uint32_t out_of(const geometry *g, const shape *s)
+{
+    return s->pairs ? g->conv.out_c : s->shifts * g->conv.out_c;
+}
+
+/* Half cycles of a point, roughly: a step takes two for each block and one to be loaded, rounding takes three a block, and
+ * codes that are written apart from others take six. */
+static uint64_t point_cost(const shape *s)
+{
+    const uint64_t steps = (uint64_t)s->segments * s->run, half_steps = (uint64_t)s->segments * s->half_run;
+    const uint64_t full = s->full == 0 ? 0 : steps * (2 * s->full + 1) + (s->pairs ? 0 : 3 * s->full);
+    return full + (s->halves ? half_steps * 3 + 3 : 0) + (s->halves && s->full > 0 ? 6 : 0);
+}
+
+static uint64_t cost_of(const shape *s)
+{
+    return point_cost(s) * 16 / s->shifts;
 }
 
 static shape shape_of(const eng_x86_format *format, const geometry *g, uint32_t shifts, bool pairs)
@@ -98,27 +119,14 @@ static shape shape_of(const eng_x86_format *format, const geometry *g, uint32_t 
     s.length = rows ? (uint32_t)v->kernel_w * g->conv.in_c : g->conv.in_c;
     s.segments = rows ? v->kernel_h : (uint32_t)v->kernel_h * v->kernel_w;
     s.reach = s.length + (shifts - 1) * shift_of(g);
-    s.halves = !pairs && shifts * g->conv.out_c <= format->lanes / 2u;
-    s.run = ceiling(s.reach * format->code_bytes, s.halves ? 2 * ENG_X86_STEP : ENG_X86_STEP);
-    return s;
-}
-
-/* Outputs of a point, a pair's once, and blocks of them, a pair's twice. */
-static uint32_t out_of(const geometry *g, const shape *s)
-{
-    return s->pairs ? g->conv.out_c : s->shifts * g->conv.out_c;
-}
-
-static uint32_t blocks_of(const eng_x86_format *format, const geometry *g, const shape *s)
-{
-    return s->halves ? 1 : ceiling(out_of(g, s), format->lanes) * (s->pairs ? 2 : 1);
-}
-
-/* Half cycles of a position, roughly: a step takes two for each block and one to be loaded, rounding takes three a block. */
-static uint64_t cost_of(const eng_x86_format *format, const geometry *g, const shape *s)
-{
-    const uint64_t blocks = blocks_of(format, g, s), steps = (uint64_t)s->segments * s->run;
-    return (steps * (2 * blocks + 1) + (s->pairs ? 0 : 3 * blocks)) * 16 / s->shifts;
+    s.run = ceiling(s.reach * format->code_bytes, ENG_X86_STEP);
+    s.half_run = ceiling(s.reach * format->code_bytes, 2 * ENG_X86_STEP);
+    s.full = ceiling(out_of(g, &s), format->lanes) * (pairs ? 2 : 1);
+    const uint32_t rest = out_of(g, &s) % format->lanes;
+    shape with_halves = s;
+    with_halves.full = out_of(g, &s) / format->lanes;
+    with_halves.halves = true;
+    return !pairs && rest > 0 && rest <= format->lanes / 2u && point_cost(&with_halves) < point_cost(&s) ? with_halves : s;
 }
 
 /* Whether all windows of the pool lie inside its image. */
@@ -140,12 +148,12 @@ static shape best_shape(const eng_x86_format *format, const geometry *g)
     const bool plain = is_plain(pool);
     if (!plain && pool->kernel_w == 2 && pool->dilation_w == 1 && is_inside(pool)) {
         const shape pairs = shape_of(format, g, 2, true);
-        best = cost_of(format, g, &pairs) < cost_of(format, g, &best) ? pairs : best;
+        best = cost_of(&pairs) < cost_of(&best) ? pairs : best;
     }
     const bool neighbours = plain && flat_points(g) == 0;
     for (uint32_t shifts = 2; neighbours && shifts <= v->out_w && shifts * g->conv.out_c <= MOST_SHARED; shifts *= 2) {
         const shape s = shape_of(format, g, shifts, false);
-        best = cost_of(format, g, &s) < cost_of(format, g, &best) ? s : best;
+        best = cost_of(&s) < cost_of(&best) ? s : best;
     }
     return best;
 }
@@ -195,15 +203,31 @@ static void plan_bands(const eng_x86_format *format, const geometry *g, const sh
     p->copy = eng_x86_image_size(format, &p->image, rows) + eng_x86_aligned(beyond);
 }
 
-static void plan_offsets(const eng_x86_format *format, eng_x86_products *p)
+static void plan_offsets(const eng_x86_format *format, uint32_t segments, eng_x86_products *p)
 {
     const size_t vector = (size_t)format->lanes * ENG_X86_STEP;
     p->segment = eng_x86_aligned(sizeof *p);
-    p->row = eng_x86_aligned(p->segment + p->segments * sizeof(uint32_t));
+    p->row = eng_x86_aligned(p->segment + (size_t)segments * sizeof(uint32_t));
     p->column = p->row + (size_t)p->rows * p->tap_rows * sizeof(uint32_t);
     p->lane = eng_x86_aligned(p->column + (p->plain ? 0 : (size_t)p->columns * p->tap_columns * sizeof(uint32_t)));
     p->w = eng_x86_aligned(p->lane + 2 * eng_x86_lanes_size(format, p->blocks));
-    p->size = p->w + (size_t)p->blocks * p->segments * p->run * vector;
+    p->w_halves = p->w + (size_t)p->full * p->walk.segments * p->walk.run * vector;
+    p->size = p->w_halves + (size_t)(p->blocks - p->full) * p->halves.segments * p->halves.run * vector;
+}
+
+/* All rows of the kernel are one segment if each is but one step. */
+static eng_x86_walk walk_of(const eng_x86_format *format, const geometry *g, const shape *s, const eng_x86_products *p,
+                            uint32_t run, size_t step)
+{
+    const eng_x86_walk rows = {1, s->segments, g->conv.window.dilation_h * p->image.row * format->code_bytes};
+    const eng_x86_walk any = {s->segments, run, step};
+    return run == 1 && g->conv.window.dilation_w == 1 ? rows : any;
+}
+
+/* Whether steps are whole, so that nothing is read beyond x. */
+static bool may_be_raw(const eng_x86_format *format, const geometry *g, const shape *s)
+{
+    return format->raw && flat_points(g) > 0 && g->conv.in_c % (s->halves ? 2u * ENG_X86_STEP : ENG_X86_STEP) == 0;
 }
 
 bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_products *p)
@@ -220,33 +244,29 @@ bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng
     p->y = g.conv.y;
     p->clamp = eng_x86_clamp_of(&p->y);
     p->pairs = s.pairs;
-    p->halves = s.halves;
-    p->segments = s.segments;
-    p->run = s.run;
-    p->step = s.halves ? 2 * ENG_X86_STEP : ENG_X86_STEP;
-    if (s.run == 1 && g.conv.window.dilation_w == 1) {
-        p->segments = 1;
-        p->run = s.segments;
-        p->step = g.conv.window.dilation_h * p->image.row * format->code_bytes;
-    }
+    p->walk = walk_of(format, &g, &s, p, s.run, ENG_X86_STEP);
+    p->halves = walk_of(format, &g, &s, p, s.half_run, 2 * ENG_X86_STEP);
     p->out = out_of(&g, &s);
-    p->blocks = blocks_of(format, &g, &s);
+    p->full = s.full;
+    p->blocks = s.full + (s.halves ? 1 : 0);
     p->point = (size_t)(s.pairs ? 1 : s.shifts) * g.pool.stride_w * shift_of(&g) * format->code_bytes;
     plan_points(&g, &s, p);
+    p->raw = may_be_raw(format, &g, &s) && (p->single || p->straight);
     p->last_columns = points > 0 ? points - (p->rows - 1) * p->columns : p->columns;
     if ((uint64_t)p->rows * p->tap_rows > LARGEST || (uint64_t)p->columns * p->tap_columns > LARGEST) {
         return false;
     }
-    plan_offsets(format, p);
+    plan_offsets(format, s.segments, p);
     plan_bands(format, &g, &s, p);
     p->scratch = l->op == ENG_OP_DENSE_S8 ? ENG_PREPARE_SAMPLES * p->copy : p->copy;
     return true;
 }
 
-static void pack_segments(const eng_x86_format *format, const geometry *g, const eng_x86_products *p, uint32_t *segment)
+static void pack_segments(const eng_x86_format *format, const geometry *g, const shape *s, const eng_x86_products *p,
+                          uint32_t *segment)
 {
     const eng_window *v = &g->conv.window;
-    const uint32_t columns = p->segments / v->kernel_h; /* none if all rows are one segment, at the start */
+    const uint32_t columns = s->segments / v->kernel_h; /* where all rows are one segment, it is the first */
     for (uint32_t i = 0; i < v->kernel_h; ++i) {
         for (uint32_t j = 0; j < columns; ++j) {
             const size_t at = i * v->dilation_h * p->image.row + (size_t)j * v->dilation_w * g->conv.in_c;
@@ -277,17 +297,24 @@ static void pack_positions(const eng_x86_format *format, const geometry *g, cons
     }
 }
 
-/* The weights of one output of one of a point's positions. packed: its first vector, of every vectors-th; lane: its first. */
+/* Where an output's weights go: its first vector, of every vectors-th, its first lane of so many, and steps of a segment. */
+typedef struct {
+    uint8_t *packed;
+    size_t vectors;
+    uint32_t lane, lanes, run;
+} destination;
+
+/* The weights of one output of one of a point's positions. */
 static void pack_weights(const eng_x86_format *format, const geometry *g, const shape *s, uint32_t position, const int8_t *w,
-                         size_t vectors, uint32_t lane, uint8_t *packed)
+                         const destination *d)
 {
-    const uint32_t codes = (uint32_t)ENG_X86_STEP / format->code_bytes, lanes = s->halves ? 2 : 1;
+    const uint32_t codes = (uint32_t)ENG_X86_STEP / format->code_bytes;
     const size_t vector = (size_t)format->lanes * ENG_X86_STEP;
     for (uint32_t segment = 0; segment < s->segments; ++segment) {
         for (uint32_t k = 0; k < s->length; ++k) {
-            const uint32_t code = k + position * shift_of(g), step = segment * s->run + code / (codes * lanes);
-            const size_t to = lane * lanes + code / codes % lanes;
-            uint8_t *const at = packed + step * vectors * vector + to * ENG_X86_STEP + code % codes * format->code_bytes;
+            const uint32_t code = k + position * shift_of(g), step = segment * d->run + code / (codes * d->lanes);
+            const size_t to = d->lane * d->lanes + code / codes % d->lanes;
+            uint8_t *const at = d->packed + step * d->vectors * vector + to * ENG_X86_STEP + code % codes * format->code_bytes;
             const int8_t narrow = *w++;
             const int16_t wide = narrow;
             memcpy(at, format->code_bytes == 1 ? (const void *)&narrow : &wide, format->code_bytes);
@@ -297,16 +324,18 @@ static void pack_weights(const eng_x86_format *format, const geometry *g, const 
 
 /* All outputs of one of a point's positions. */
 static void pack_outputs(const eng_x86_format *format, const eng_layer *l, const geometry *g, const shape *s, uint32_t position,
-                         const eng_x86_products *p, uint8_t *w)
+                         const eng_x86_products *p, uint8_t *base)
 {
     const size_t vector = (size_t)format->lanes * ENG_X86_STEP, size = (size_t)s->segments * s->length;
     for (uint32_t n = 0; n < g->conv.out_c; ++n) {
         const uint32_t output = s->pairs ? n : position * g->conv.out_c + n;
         const uint32_t block = s->pairs ? output / format->lanes * 2 + position : output / format->lanes;
         const uint32_t first = block / ENG_X86_BLOCKS * ENG_X86_BLOCKS;
-        const uint32_t blocks = p->blocks - first < ENG_X86_BLOCKS ? p->blocks - first : ENG_X86_BLOCKS;
-        uint8_t *const packed = w + ((size_t)first * p->segments * p->run + (block - first)) * vector;
-        pack_weights(format, g, s, position, l->w + n * size, blocks, output % format->lanes, packed);
+        const uint32_t blocks = p->full - first < ENG_X86_BLOCKS ? p->full - first : ENG_X86_BLOCKS;
+        const size_t begin = (size_t)first * p->walk.segments * p->walk.run + (block - first);
+        const destination full = {base + p->w + begin * vector, blocks, output % format->lanes, 1, s->run};
+        const destination halves = {base + p->w_halves, 1, output % format->lanes, 2, s->half_run};
+        pack_weights(format, g, s, position, l->w + n * size, block < p->full ? &full : &halves);
     }
 }
 
@@ -331,7 +360,7 @@ void eng_x86_products_pack(const eng_x86_format *format, const eng_layer *l, voi
     void *const segment = base + p->segment, *const row = base + p->row, *const column = base + p->column;
     void *const lanes = base + p->lane;
     eng_x86_lane_packer packer = eng_x86_begin_lanes(format, &g.conv, l->op == ENG_OP_DENSE_S8, p->blocks, lanes);
-    pack_segments(format, &g, p, segment);
+    pack_segments(format, &g, &s, p, segment);
     pack_positions(format, &g, p, row, column);
     const size_t size = (size_t)s.segments * s.length;
     for (uint32_t n = 0; n < p->out; ++n) {
@@ -343,10 +372,10 @@ void eng_x86_products_pack(const eng_x86_format *format, const eng_layer *l, voi
         }
     }
     for (uint32_t position = 0; position < s.shifts; ++position) {
-        pack_outputs(format, l, &g, &s, position, p, base + p->w);
+        pack_outputs(format, l, &g, &s, position, p, base);
     }
     p->rounding = eng_x86_end_lanes(&packer, p->out);
     if (s.halves) {
-        spread_bias(format, lanes);
+        spread_bias(format, (int32_t *)lanes + (size_t)p->full * ENG_X86_LANE * format->lanes);
     }
 }

@@ -12,17 +12,17 @@
 #define ALL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12)
 
 /* DO(grouping) for the one that suits the chunk. */
-#define ANY_GROUPING(c, DO)                                                                                                    \
-    if ((c)->p->halves) {                                                                                                      \
-        DO(((grouping){1, true, 0, ENG_POINTS_1, 4}));                                                                         \
+#define ANY_GROUPING(c, raw, DO)                                                                                               \
+    if ((c)->halves) {                                                                                                         \
+        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4}));                                                                    \
     } else if ((c)->blocks == 1) {                                                                                             \
-        DO(((grouping){1, false, 0, ENG_POINTS_1, 4}));                                                                        \
+        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4}));                                                                   \
     } else if ((c)->blocks == 2) {                                                                                             \
-        DO(((grouping){2, false, 0, ENG_POINTS_2, 2}));                                                                        \
+        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2}));                                                                   \
     } else if ((c)->blocks == 3) {                                                                                             \
-        DO(((grouping){3, false, 0, ENG_POINTS_3, 1}));                                                                        \
+        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1}));                                                                   \
     } else {                                                                                                                   \
-        DO(((grouping){4, false, 0, ENG_POINTS_4, 1}));                                                                        \
+        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1}));                                                                   \
     }
 
 /* A copy of rows of x, of which `first` is the first, for rows of points from `from` to `to`; y: codes of row `from`. */
@@ -102,7 +102,7 @@ ENG_INLINE void gathered(const chunk *c, const sums *empty, const band *b, group
 static __attribute__((noinline)) void run_gathered(const chunk *c, const sums *s, const band *b)
 {
 #define DO(g) gathered(c, s, b, g)
-    ANY_GROUPING(c, DO)
+    ANY_GROUPING(c, false, DO)
 #undef DO
 }
 
@@ -203,26 +203,35 @@ ENG_INLINE void straight(const chunk *c, const sums *s, const band *b, grouping 
     }
 }
 
-ENG_INLINE void any_straight(const chunk *c, const sums *s, const band *b, eng_x86_rounding form)
+ENG_INLINE void any_straight(const chunk *c, const sums *s, const band *b, bool raw)
 {
-#define DO(g) straight(c, s, b, g, form)
-    ANY_GROUPING(c, DO)
-#undef DO
+#define BRIEF(g)  straight(c, s, b, g, ENG_X86_BRIEF)
+#define SIGNED(g) straight(c, s, b, g, ENG_X86_BRIEF_SIGNED)
+#define QUICK(g)  straight(c, s, b, g, ENG_X86_QUICK)
+    switch (s->rounding) {
+    case ENG_X86_BRIEF:
+        ANY_GROUPING(c, raw, BRIEF)
+        break;
+    case ENG_X86_BRIEF_SIGNED:
+        ANY_GROUPING(c, raw, SIGNED)
+        break;
+    default:
+        ANY_GROUPING(c, raw, QUICK)
+        break;
+    }
+#undef BRIEF
+#undef SIGNED
+#undef QUICK
 }
 
 static __attribute__((noinline)) void run_straight(const chunk *c, const sums *s, const band *b)
 {
-    switch (s->rounding) {
-    case ENG_X86_BRIEF:
-        any_straight(c, s, b, ENG_X86_BRIEF);
-        break;
-    case ENG_X86_BRIEF_SIGNED:
-        any_straight(c, s, b, ENG_X86_BRIEF_SIGNED);
-        break;
-    default:
-        any_straight(c, s, b, ENG_X86_QUICK);
-        break;
-    }
+    any_straight(c, s, b, false);
+}
+
+static __attribute__((noinline)) void run_raw(const chunk *c, const sums *s, const band *b)
+{
+    any_straight(c, s, b, ENG_RAW);
 }
 
 /* The larger ones of pairs. */
@@ -239,7 +248,7 @@ ENG_INLINE void join_pairs(uint32_t vectors, const eng_vec *acc, eng_vec *larger
 ENG_INLINE void pooled_group(const chunk *c, const writing *w, const uint8_t *at, const uint32_t *row, uint32_t points,
                              grouping g, int8_t *y)
 {
-    const grouping joined = {g.blocks / 2, false, 0, g.most, g.unit};
+    const grouping joined = {.blocks = g.blocks / 2, .most = g.most, .unit = g.unit};
     const uint32_t vectors = points * g.blocks / 2;
     eng_vec acc[MOST_ACCS], best[MOST_ACCS / 2], other[MOST_ACCS / 2];
     sum_points(c, at, points, g, acc);
@@ -287,9 +296,9 @@ ENG_INLINE void pooled(const chunk *c, const sums *s, const band *b, grouping g)
 
 static __attribute__((noinline)) void run_pooled(const chunk *c, const sums *s, const band *b)
 {
-    const grouping three_steps = {2, false, 3, ENG_PAIRS_2, 1}; /* 3 x 3 of one channel */
-    const grouping two = {2, false, 0, ENG_PAIRS_2, 1}, four = {4, false, 0, ENG_PAIRS_4, 1};
-    if (c->blocks == 2 && c->p->segments == 1 && c->p->run == 3) {
+    const grouping three_steps = {.blocks = 2, .steps = 3, .most = ENG_PAIRS_2, .unit = 1}; /* 3 x 3 of one channel */
+    const grouping two = {.blocks = 2, .most = ENG_PAIRS_2, .unit = 1}, four = {.blocks = 4, .most = ENG_PAIRS_4, .unit = 1};
+    if (c->blocks == 2 && c->walk.segments == 1 && c->walk.run == 3) {
         pooled(c, s, b, three_steps);
     } else if (c->blocks == 2) {
         pooled(c, s, b, two);
@@ -298,18 +307,36 @@ static __attribute__((noinline)) void run_pooled(const chunk *c, const sums *s, 
     }
 }
 
-static void run_single(const chunk *c, const sums *empty, const uint8_t *copy)
+/* One point, whose codes are at `at`. */
+ENG_INLINE void single(const chunk *c, const sums *empty, const uint8_t *at, bool raw)
 {
     eng_vec room[MOST_ACCS];
     sums s = *empty;
     s.v = room;
-    any_one(c, copy, sums_room(&s, 1));
+    any_one(c, at, raw, sums_room(&s, 1));
     sums_end(&s);
 }
 
-static void run_chunk(const chunk *c, const sums *s, const band *b)
+static void run_single(const chunk *c, const sums *empty, const uint8_t *at, bool raw)
 {
-    if (c->p->straight && c->p->rounding >= ENG_X86_QUICK) {
+    if (ENG_RAW && raw) {
+        single(c, empty, at, ENG_RAW);
+    } else {
+        single(c, empty, at, false);
+    }
+}
+
+/* Whether x is read in place: what gathers is not. */
+static bool is_raw(const eng_x86_products *p)
+{
+    return p->raw && (p->single || p->rounding >= ENG_X86_QUICK);
+}
+
+static void run_chunk(const chunk *c, const sums *s, const band *b, bool raw)
+{
+    if (ENG_RAW && raw) {
+        run_raw(c, s, b);
+    } else if (c->p->straight && c->p->rounding >= ENG_X86_QUICK) {
         run_straight(c, s, b);
     } else if (c->p->pairs && c->p->rounding == ENG_X86_BRIEF) {
         run_pooled(c, s, b);
@@ -318,44 +345,65 @@ static void run_chunk(const chunk *c, const sums *s, const band *b)
     }
 }
 
+/* All blocks of the points of a band. */
+static void run_blocks(const eng_x86_products *p, const band *b, bool raw)
+{
+    for (uint32_t block = 0; block < p->blocks;) {
+        const chunk c = chunk_of(p, block);
+        const sums s = sums_of(&c, block, p->out, b->y);
+        p->single ? run_single(&c, &s, b->copy, raw) : run_chunk(&c, &s, b, raw);
+        block += c.blocks;
+    }
+}
+
 static void run_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_x86_products *const p = packed;
     const void *const x = arena + l->x;
     void *const copy = scratch, *const y = arena + l->y;
+    const bool raw = is_raw(p);
     const uint32_t mode = rounding_mode(p->rounding);
     for (uint32_t from = 0, to; from < p->rows; from = to) {
         to = p->rows - from < p->band ? p->rows : from + p->band;
         const uint32_t first = *rows_of_taps(p, from), last = rows_of_taps(p, to)[-1] + p->reach;
-        const band b = {scratch, first, from, to, (int8_t *)y + from * p->y_row};
-        copy_rows(&p->image, x, first, last - first + 1, copy);
-        for (uint32_t block = 0; block < p->blocks; block += ENG_X86_BLOCKS) {
-            const chunk c = chunk_of(p, block);
-            const sums s = sums_of(&c, block, p->out, b.y);
-            p->single ? run_single(&c, &s, scratch) : run_chunk(&c, &s, &b);
+        const band b = {raw ? x : copy, raw ? 0 : first, from, to, (int8_t *)y + from * p->y_row};
+        if (!raw) {
+            copy_rows(&p->image, x, first, last - first + 1, copy);
         }
+        run_blocks(p, &b, raw);
     }
     restore_mode(p->rounding, mode);
 }
 
-/* Dense layers of several samples: each is one point of one copy. */
-static void run_dense(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples, uint8_t *scratch)
+/* Dense layers of several samples: each is one point. */
+static void run_samples(const eng_x86_products *p, const eng_samples *samples, const uint8_t *x, size_t x_step, bool raw)
+{
+    void *const y = samples->y;
+    const band b = {x, 0, 0, 1, y};
+    for (uint32_t block = 0; block < p->blocks;) {
+        chunk c = chunk_of(p, block);
+        c.point = x_step;
+        c.last_columns = samples->count;
+        const sums s = sums_of(&c, block, samples->y_step, y);
+        samples->count == 1 ? run_single(&c, &s, x, raw) : run_chunk(&c, &s, &b, raw);
+        block += c.blocks;
+    }
+}
+
+static void run_dense(const void *packed, const eng_samples *samples, uint8_t *scratch)
 {
     const eng_x86_products *const p = packed;
-    void *const y = arena + l->y;
-    const band b = {scratch, 0, 0, 1, y};
-    for (uint32_t n = 0; n < samples; ++n) {
-        const void *const x = arena + n * stride + l->x;
-        void *const copy = scratch + n * p->copy;
-        copy_rows(&p->image, x, 0, 1, copy);
-    }
+    const bool raw = p->raw && (samples->count == 1 || p->rounding >= ENG_X86_QUICK);
     const uint32_t mode = rounding_mode(p->rounding);
-    for (uint32_t block = 0; block < p->blocks; block += ENG_X86_BLOCKS) {
-        chunk c = chunk_of(p, block);
-        c.point = p->copy;
-        c.last_columns = samples;
-        const sums s = sums_of(&c, block, stride, y);
-        run_chunk(&c, &s, &b);
+    if (raw) {
+        run_samples(p, samples, samples->x, samples->x_step, true);
+    } else {
+        for (uint32_t n = 0; n < samples->count; ++n) {
+            const void *const x = samples->x + n * samples->x_step;
+            void *const copy = scratch + n * p->copy;
+            copy_rows(&p->image, x, 0, 1, copy);
+        }
+        run_samples(p, samples, scratch, p->copy, false);
     }
     restore_mode(p->rounding, mode);
 }

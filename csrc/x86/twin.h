@@ -8,6 +8,7 @@
  *   vec_load(p), vec_keep(p, v), vec_zero(), vec_all(v), vec_add(a, b), vec_max(a, b)
  *   vec_load_any(p)                  as vec_load, from any address
  *   vec_step(p), vec_two_steps(p)    the four bytes at p in every lane, or the eight bytes in every two
+ *   ENG_RAW                          whether there are vec_raw_step and vec_raw_two_steps: the same of codes not yet copied
  *   vec_join(v)                      sums of two neighbouring lanes each, in the lower half
  *   vec_dot(acc, x, w)               acc + products of a step's codes and weights, modulo 2^32
  *   vec_quick(acc, k, form)          a quick form of lanes.h, before the clamp

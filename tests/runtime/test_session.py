@@ -14,6 +14,7 @@ from pathlib import Path
 import int8_graphs
 import numpy as np
 import pytest
+import random_graphs
 from int8_graphs import Chain
 
 import engine
@@ -277,6 +278,38 @@ class TestProfile:
     def test_wrong_input(self):
         with pytest.raises(TypeError, match=r"profile: x \(x\) is float32"):
             wide().profile(np.zeros((1, 784), np.float32))
+
+
+class TestEndsInPlace:
+    """A dense layer at an end reads and writes the caller's arrays, unless somebody else needs the input."""
+
+    @staticmethod
+    def x(width):
+        return np.random.default_rng(5).integers(-128, 128, (37, width)).astype(np.int8)
+
+    @pytest.mark.parametrize("width", [8, 12, 13, 64])
+    @pytest.mark.parametrize("out", [8, 16, 24, 40])
+    def test_both_ends(self, width, out):
+        model = engine.Model(Chain((1, width), scale=0.01).dense(out).dense(12).graph())
+        x = self.x(width)
+        want = model.trace(x)[-1].array
+        assert np.array_equal(model.run(x), want)
+        assert np.array_equal(np.concatenate([model.run(row[np.newaxis]) for row in x]), want)
+
+    @pytest.mark.parametrize("op", ["add", "mul"])
+    def test_an_input_that_is_read_again(self, op):
+        chain = random_graphs.Chain((64,), scale=0.01)
+        start = chain.last
+        model = engine.Model(chain.dense(64).join(op, start).graph())
+        x = self.x(64)
+        assert np.array_equal(model.run(x), model.trace(x)[-1].array)
+
+    def test_nothing_is_read_beyond_the_input(self):
+        """Rows of a larger array, whose neighbours are the other extreme."""
+        model = engine.Model(Chain((1, 12), scale=0.01).dense(40).graph())
+        padded = np.full((39, 12), 127, np.int8)
+        padded[1:38] = self.x(12)
+        assert np.array_equal(model.run(padded[1:38]), model.run(self.x(12)))
 
 
 class TestSeveralOutputs:

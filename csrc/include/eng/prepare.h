@@ -36,9 +36,17 @@ typedef void (*eng_prepared_run)(const eng_layer *l, const void *packed, uint8_t
 /* Most samples that a layer computes at once. */
 #define ENG_PREPARE_SAMPLES 16
 
-/* The same for `samples` <= ENG_PREPARE_SAMPLES arenas, `stride` bytes apart, which share a pass over the weights. */
-typedef void (*eng_prepared_batch)(const eng_layer *l, const void *packed, uint8_t *arena, size_t stride, uint32_t samples,
-                                   uint8_t *scratch);
+/* What a layer reads and writes of `count` samples, at most ENG_PREPARE_SAMPLES: the first one's x and y, of any alignment, and
+ * bytes from sample to sample. No y overlaps an x. */
+typedef struct {
+    const uint8_t *x;
+    uint8_t *y;
+    size_t x_step, y_step;
+    uint32_t count;
+} eng_samples;
+
+/* The same for several samples, which share a pass over the weights; the layer's offsets in the arena are not used. */
+typedef void (*eng_prepared_batch)(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch);
 
 /* How one layer is run. packed_size and scratch_size in bytes, 0 if none is needed. */
 typedef struct {

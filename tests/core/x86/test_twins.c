@@ -348,7 +348,8 @@ static int compare_samples(const eng_prepared *prepared, const eng_layer *l, con
         }
     }
     if (batch) {
-        prepared->batch(l, packed, got, arena_size, samples, scratch);
+        const eng_samples all = {got + l->x, got + l->y, arena_size, arena_size, samples};
+        prepared->batch(l, packed, &all, scratch);
     }
     const int differs = first_difference(l, want, got, size);
     free(scratch);
