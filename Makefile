@@ -73,6 +73,7 @@ bench: build ## speed on this machine, to bench/results
 	$(PY) -m pytest bench --benchmark-only
 	$(PY) bench/chart.py
 	$(PY) bench/avr_page.py
+	$(PY) bench/training_page.py
 
 bench-avr: build ## cycles, flash and RAM on the simulated chip, to bench/results/avr.json, docs/avr.md and README.md
 	$(PY) -m pytest bench/bench_avr.py --benchmark-only

@@ -183,7 +183,8 @@ def demo(results: Rows) -> str:
     return "\n".join([f"| | {' | '.join(names)} |", rule, *(f"| {key} | {' | '.join(cells)} |" for key, cells in rows.items())])
 
 
-def _between(text: str, mark: str, content: str) -> str:
+def between(text: str, mark: str, content: str) -> str:
+    """Replace what a page has between two marks."""
     pattern = rf"<!-- {mark} -->.*<!-- end of {mark} -->"
     return re.sub(pattern, lambda _: f"<!-- {mark} -->\n{content}\n<!-- end of {mark} -->", text, flags=re.DOTALL)
 
@@ -191,10 +192,10 @@ def _between(text: str, mark: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """What the files should say."""
     found = load("avr")
-    readme = _between(README.read_text(), "claim", claim(found["results"]))
+    readme = between(README.read_text(), "claim", claim(found["results"]))
     return {
-        README: _between(readme, "demo", demo(load("demo")["results"])),
-        PAGE: _between(PAGE.read_text(), "tables", tables(found)),
+        README: between(readme, "demo", demo(load("demo")["results"])),
+        PAGE: between(PAGE.read_text(), "tables", tables(found)),
         PICTURE: picture(found["results"]),
     }
 

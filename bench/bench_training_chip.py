@@ -16,6 +16,7 @@ from avr_kernels import ROOT, Bench, build, word
 from conftest import Record
 from firmware.test_training_chip import Bench as Chip
 
+from engine.model import Model
 from engine.training import MSE, Adam, Dense, IntegerSequential, Sequential, Sigmoid, Softmax
 from enginekit import costs
 from enginekit.costs.stack import Program
@@ -68,28 +69,44 @@ def codes(images: np.ndarray) -> np.ndarray:
     return (images.reshape(len(images), -1).astype(np.int16) - 128).astype(np.int8)
 
 
-@pytest.mark.parametrize("optimize", [Optimize.SIZE, Optimize.SPEED])
-def test_digits_head(benchmark: Any, record: Record, tmp_path: Path, optimize: Optimize) -> None:
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def rotated(images: np.ndarray) -> np.ndarray:
+    return np.rot90(images, axes=(1, 2))
+
+
+def inverted(images: np.ndarray) -> np.ndarray:
+    return 255 - images
+
+
+@pytest.fixture(scope="module")
+def digits_model() -> Model:
     digits = mnist()
+    assert digits.is_mnist
     x = digits.train_x.reshape(-1, 784).astype(np.float32) / 255
     net = Sequential((784,), [Dense(32, activation="relu"), Dense(10), Softmax()], seed=1)
     net.fit(x, digits.train_y, epochs=4, batch_size=64, seed=1, progress=False)
-    model = quantize(net.network(), x[:500])
-    turned = codes(np.rot90(digits.test_x, axes=(1, 2)))
+    return quantize(net.network(), x[:500])
 
-    def accuracy(of: Any, images: np.ndarray) -> float:
+
+@pytest.mark.parametrize("case", [(rotated, "size"), (rotated, "speed"), (inverted, "speed")])
+def test_digits_head(benchmark: Any, record: Record, tmp_path: Path, digits_model: Model, case: tuple[Change, str]) -> None:
+    change, optimize = case
+    digits, model = mnist(), digits_model
+    test = codes(change(digits.test_x))
+
+    def accuracy(of: Model, images: np.ndarray) -> float:
         return float((of.run(images).argmax(axis=1) == digits.test_y).mean())
 
-    trainer = make_trainer(IntegerSequential.from_model(model, seed=1), learning_rate=0.02, optimize=optimize)
+    trainer = make_trainer(IntegerSequential.from_model(model, seed=1), learning_rate=0.02, optimize=Optimize(optimize))
     chip = Chip(trainer, tmp_path)
-    samples = zip(codes(np.rot90(digits.train_x[:STEPS], axes=(1, 2))), digits.train_y[:STEPS].tolist(), strict=True)
-    cycles = chip.train(samples)
-    upright, before = accuracy(model, codes(digits.test_x)), accuracy(model, turned)
-    after = accuracy(trainer.network(chip.state()).model(), turned)
-    row = {"upright": upright, "rotated": before, "after": after, "won_back": round((after - before) / (upright - before), 4)}
-    record(
-        f"head of 784-32-10, rotated digits, {optimize.value}", {"steps": STEPS, **figures(cycles), **row, **footprint(chip)}
-    )
+    cycles = chip.train(zip(codes(change(digits.train_x[:STEPS])), digits.train_y[:STEPS].tolist(), strict=True))
+    upright, before = accuracy(model, codes(digits.test_x)), accuracy(model, test)
+    after = accuracy(trainer.network(chip.state()).model(), test)
+    row = {"upright": upright, "changed": before, "after": after, "won_back": round((after - before) / (upright - before), 4)}
+    name = f"head of 784-32-10, {change.__name__} digits, {optimize}"
+    record(name, {"steps": STEPS, **figures(cycles), **row, **footprint(chip)})
     benchmark.pedantic(lambda: None, rounds=1)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import avr_page
 import chart
 import pytest
+import training_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +29,7 @@ def run(language: str, text: str, folder: Path) -> None:
     assert done.returncode == 0, f"this block failed:\n{text}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/training.md", "README.md"])
 def test_the_page_runs_as_it_stands(page: str, tmp_path: Path) -> None:
     found = blocks(page, "sh", "python")
     assert found, f"{page} has no block to run"
@@ -48,6 +49,15 @@ def test_pages_show_what_was_measured_on_the_chip() -> None:
     readme = (ROOT / "README.md").read_text()
     assert avr_page.claim(avr_page.load("avr")["results"]) in readme
     assert avr_page.demo(avr_page.load("demo")["results"]) in readme
+
+
+def test_pages_show_what_training_was_measured_to_cost() -> None:
+    for path, want in training_page.pages().items():
+        assert path.read_text() == want, f"{path.name} differs from bench/results/training*.json: run bench/training_page.py"
+    page = training_page.PAGE.read_text()
+    for name, content in training_page.parts().items():
+        assert content in page, f"docs/training.md has no place for {name!r}"
+    assert training_page.claim(training_page.results("training_chip")) in training_page.README.read_text()
 
 
 def test_the_page_on_inference_shows_the_results_as_they_were_measured() -> None:
