@@ -18,8 +18,12 @@ from firmware.fakes import Board, build_link
 from random_graphs import CHAINS
 
 import engine
+from engine import training
+from engine.training import Adam, Dense, Sequential, Sigmoid
 from enginekit import cli, device, emit
 from enginekit.device import boards
+from enginekit.sim import Chip, SimulatedSerial
+from enginekit.trainer import make_trainer
 from firmware import tiny
 
 HEX = ":00000001FF\n"
@@ -202,6 +206,20 @@ def test_a_model_is_built_for_the_boards_port(tmp_path: Path, flash: Callable[..
     assert "-DUSART=3 -DUSART_ALT=1" in (out / "flags").read_text()
 
 
+def test_a_trainer_is_built_and_programmed(tmp_path: Path, tools: Callable[..., Path], flash: Callable[..., Said]) -> None:
+    Sequential((2,), [Dense(3), Sigmoid(), Dense(1), Sigmoid()], seed=4, name="xor").save(tmp_path / "xor.npz")
+    out, learning = tmp_path / "out", ["--train", "all", "--optimizer", "adam", "--batch-size", "4"]
+    log = tools("pymcuprog")
+    said = flash(tmp_path / "xor.npz", "--board", "curiosity-nano", "--output", out, *learning)
+    assert said.code == 0, said.err
+    assert "built: " in said.err
+    trainer = make_trainer(training.load(tmp_path / "xor.npz"), optimizer=Adam(), batch_size=4)
+    chip = Chip.from_elf(out / "firmware.elf")
+    client = device.Trainee(SimulatedSerial(chip, boards.BOARDS["curiosity-nano"].usart), trainer)
+    assert client.selftest().passed
+    assert "firmware.hex" in log.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -211,6 +229,8 @@ def test_a_model_is_built_for_the_boards_port(tmp_path: Path, flash: Callable[..
         (["missing.tflite", "--board", "xplained-pro"], 1, "missing.tflite"),
         (["missing.tflite", "--board", "xplained-pro", "--dry-run"], 2, "give --output FOLDER"),
         (["{hex}", "--board", "uno"], 2, "invalid choice"),
+        (["{hex}", "--board", "xplained-pro", "--train", "head"], 2, "--train: not with a .hex"),
+        (["m.tflite", "--board", "xplained-pro", "--seed", "1"], 2, "--seed: only with --train"),
     ],
 )
 def test_bad_arguments(arguments: list[str], code: int, message: str, hexfile: Path, flash: Callable[..., Said]) -> None:

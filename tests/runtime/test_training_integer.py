@@ -1,6 +1,7 @@
 """Networks that train in integers: equal to an oracle step by step, deterministic, loadable as int8 models, good on digits."""
 
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from engine.training import (
     Softmax,
     SoftmaxCrossEntropy,
 )
+from engine.training.fitting import sample_order
 from engine.training.integer_layers import Flatten as FlattenOperation
 from engine.training.integer_layers import MaxPool2D as PoolOperation
 from engine.training.integer_layers import short_fraction
@@ -208,6 +210,34 @@ def test_history_and_schedule():
     assert history.validation_accuracy[-1] == net.evaluate(x[:5], y[:5]).accuracy
     assert net.steps == 9
     assert not history.interrupted
+
+
+def test_ctrl_c_returns_the_history_so_far(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background may ignore it
+    net, other = networks()["dense"], networks()["dense"]
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(-128, 128, (40, 11)).astype(np.int8), rng.integers(0, 3, 40)
+    original, calls = IntegerSequential._train, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 11:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    try:
+        monkeypatch.setattr(IntegerSequential, "_train", interrupted)
+        history = net.fit(x, y, epochs=1000, batch_size=8)  # 5 batches an epoch
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert history.interrupted
+    assert (len(history.loss), net.epochs, net.steps, len(calls)) == (2, 2, 11, 11)
+    monkeypatch.undo()
+    other.fit(x, y, epochs=2, batch_size=8)
+    index = sample_order(other.seed, 2, 40)[:8]
+    other.train_batch(x[index], y[index])
+    assert net.model().digest == other.model().digest
 
 
 def test_squared_error_learns_a_line():

@@ -85,7 +85,9 @@ def _integer(args: argparse.Namespace, path: Path) -> Any:
         net = IntegerSequential.from_model(model, layers=count, seed=args.seed or 0, **options)
         if args.train == "all" and net.body is not None:
             raise UsageError(f"{path}: not all layers are dense; use --train head")
-        return make_trainer(net, loss=loss, learning_rate=args.learning_rate, optimize=Optimize(args.optimize))
+        return make_trainer(
+            net, loss=loss, learning_rate=args.learning_rate, optimize=Optimize(getattr(args, "optimize", "size"))
+        )
     except (TypeError, ValueError) as error:
         raise FormatError(f"{path}: {error}") from error
 
