@@ -88,14 +88,16 @@ class Chain:
             op, (), self.activation((*size, self.shape[2])), Pool2DOptions(kernel, kernel, stride, stride, padding)
         )
 
-    def depthwise(self, kernel, stride=1, *, padding=Padding.SAME, activation=Activation.NONE, zero=-11):
-        channels = self.shape[2]
-        w, bias, scale = self.weights(channels, kernel, kernel)
+    def depthwise(
+        self, kernel, stride=1, *, dilation=1, multiplier=1, padding=Padding.SAME, activation=Activation.NONE, zero=-11
+    ):
+        out, padding = self.shape[2] * multiplier, Padding(padding)
+        w, bias, scale = self.weights(out, kernel, kernel)
         t = self.tensors[w]
-        self.tensors[w] = replace(t, shape=(1, kernel, kernel, channels), axis=3, data=np.moveaxis(t.data, 0, -1)[np.newaxis])
-        size = [slide(n, kernel, stride, 1, padding)[0] for n in self.shape[:2]]
-        options = Conv2DOptions(stride, stride, 1, 1, padding, activation)
-        return self.call("depthwise_conv2d", (w, bias), self.activation((*size, channels), scale, zero), options)
+        self.tensors[w] = replace(t, shape=(1, kernel, kernel, out), axis=3, data=np.moveaxis(t.data, 0, -1)[np.newaxis])
+        size = [slide(n, kernel, stride, dilation, padding)[0] for n in self.shape[:2]]
+        options = Conv2DOptions(stride, stride, dilation, dilation, padding, activation)
+        return self.call("depthwise_conv2d", (w, bias), self.activation((*size, out), scale, zero), options)
 
     def join(self, op, other, *, activation=Activation.NONE):
         """Add, subtract or multiply the tensor `other`, an index."""

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Twin of src/requant_short_s24.c. The product of 24 x 24 bits is summed without byte 0, which has only one contribution and so
+/* Twins of src/requant_short_s24.c. The product of 24 x 24 bits is summed without byte 0, which has only one contribution and so
  * no carry; byte 4 is the code less lo + 1, unless byte 5 is not zero. Sums below 2^16 need six of the nine products.
  *
  * X sums, Y codes, Z records, r17:r16 records left, r10 copies, r9 copies left, r13:r12 from the last copy's code to the next
- * record's first one, backwards. */
+ * record's first one, backwards. For one channel: r11:r10 and r9 the offset, r15:r14 stride, Z sums left. */
 
     .equ    STEP, 0
     .equ    COUNT, 2
@@ -12,6 +12,12 @@
     .equ    LO, 6
     .equ    HI, 7
     .equ    RECORD, 6
+
+/* eng_requant_short_channel */
+    .equ    CHANNEL_STRIDE, 0
+    .equ    CHANNEL_DOUBLINGS, 2
+    .equ    CHANNEL_LO, 3
+    .equ    CHANNEL_HI, 4
 
     .set    sum0, 18
     .set    sum1, 19
@@ -28,6 +34,9 @@
     .set    lo, 6
     .set    most, 7
     .set    doublings, 8
+    .set    offset3, 9
+    .set    offset1, 10
+    .set    offset2, 11
 
     .macro  load_flash reg
     ld      \reg, Z+
@@ -44,6 +53,39 @@
     add     \low, r0
     adc     \high, r1
     carry_up \more
+    .endm
+
+/* Add the product of a sum of 16 bits. */
+    .macro  multiply
+    mul     sum1, mult2
+    add     product3, r0
+    adc     product4, r1
+    add_product sum0, mult2, product2, product3, product4
+    add_product sum1, mult1, product2, product3, product4
+    add_product sum0, mult1, product1, product2, product3, product4
+    add_product sum1, mult0, product1, product2, product3, product4
+    mul     sum0, mult0
+    add     product1, r1
+    carry_up product2, product3, product4
+    .endm
+
+/* Add what the third byte makes. */
+    .macro  multiply_large
+    clr     product5
+    add_product sum2, mult0, product2, product3, product4, product5
+    add_product sum2, mult1, product3, product4, product5
+    mul     sum2, mult2
+    add     product4, r0
+    adc     product5, r1
+    .endm
+
+    .macro  double_sum
+    mov     r0, doublings
+9:  lsl     sum0
+    rol     sum1
+    rol     sum2
+    dec     r0
+    brne    9b
     .endm
 
     .section .text.eng_requant_short_s24_s8, "ax", @progbits
@@ -89,12 +131,7 @@ eng_requant_short_s24_s8:
     adc     r29, r15
     rjmp    .Lsum
 .Ldouble:
-    mov     r0, doublings
-4:  lsl     sum0
-    rol     sum1
-    rol     sum2
-    dec     r0
-    brne    4b
+    double_sum
     rjmp    .Lmultiply
 .Lrecord:
     mov     r9, r10
@@ -114,16 +151,7 @@ eng_requant_short_s24_s8:
     cpse    doublings, zero
     rjmp    .Ldouble
 .Lmultiply:
-    mul     sum1, mult2
-    add     product3, r0
-    adc     product4, r1
-    add_product sum0, mult2, product2, product3, product4
-    add_product sum1, mult1, product2, product3, product4
-    add_product sum0, mult1, product1, product2, product3, product4
-    add_product sum1, mult0, product1, product2, product3, product4
-    mul     sum0, mult0
-    add     product1, r1
-    carry_up product2, product3, product4
+    multiply
     tst     sum2
     brne    .Llarge
 .Lclamp:
@@ -149,13 +177,81 @@ eng_requant_short_s24_s8:
     clr     r1
     ret
 .Llarge:
-    clr     product5
-    add_product sum2, mult0, product2, product3, product4, product5
-    add_product sum2, mult1, product3, product4, product5
-    mul     sum2, mult2
-    add     product4, r0
-    adc     product5, r1
+    multiply_large
     tst     product5
     breq    .Lclamp
     rjmp    .Lmost
     .size   eng_requant_short_s24_s8, . - eng_requant_short_s24_s8
+
+    .section .text.eng_requant_short_channel_s24_s8, "ax", @progbits
+    .global eng_requant_short_channel_s24_s8
+    .type   eng_requant_short_channel_s24_s8, @function
+eng_requant_short_channel_s24_s8:
+    .irp    reg, 2,3,4,5,6,7,8,9,10,11,14,15,28,29
+    push    r\reg
+    .endr
+    movw    r30, r24
+    movw    r26, r20
+    movw    r28, r18
+    clr     zero
+    ldd     r14, Z+CHANNEL_STRIDE
+    ldd     r15, Z+CHANNEL_STRIDE+1
+    ldd     doublings, Z+CHANNEL_DOUBLINGS
+    ldd     lo, Z+CHANNEL_LO
+    ldd     most, Z+CHANNEL_HI
+    sub     most, lo
+    dec     most
+    movw    r30, r22
+    load_flash mult0
+    load_flash mult1
+    load_flash mult2
+    load_flash offset1
+    load_flash offset2
+    load_flash offset3
+    movw    r30, r16
+    rjmp    .Lchannel_sum
+.Lchannel_below:
+    mov     product4, lo
+    rjmp    .Lchannel_store
+.Lchannel_double:
+    double_sum
+    rjmp    .Lchannel_multiply
+.Lchannel_sum:
+    ld      sum0, X+
+    ld      sum1, X+
+    ld      sum2, X+
+    tst     sum2
+    brmi    .Lchannel_below
+    movw    product1, offset1
+    mov     product3, offset3
+    clr     product4
+    cpse    doublings, zero
+    rjmp    .Lchannel_double
+.Lchannel_multiply:
+    multiply
+    tst     sum2
+    brne    .Lchannel_large
+.Lchannel_clamp:
+    cp      most, product4
+    brsh    2f
+.Lchannel_most:
+    mov     product4, most
+2:  sec
+    adc     product4, lo
+.Lchannel_store:
+    st      Y, product4
+    add     r28, r14
+    adc     r29, r15
+    sbiw    r30, 1
+    brne    .Lchannel_sum
+    .irp    reg, 29,28,15,14,11,10,9,8,7,6,5,4,3,2
+    pop     r\reg
+    .endr
+    clr     r1
+    ret
+.Lchannel_large:
+    multiply_large
+    tst     product5
+    breq    .Lchannel_clamp
+    rjmp    .Lchannel_most
+    .size   eng_requant_short_channel_s24_s8, . - eng_requant_short_channel_s24_s8

@@ -20,3 +20,13 @@ void eng_requant_double_s24_s8(const eng_requant_double *p, const uint8_t *sum, 
         rescale += p->rescale_step;
     }
 }
+
+void eng_requant_double_channel_s24_s8(const eng_requant_double_channel *p, const eng_rescale *rescale, const uint8_t *sum,
+                                       int8_t *y, uint16_t count)
+{
+    const eng_rescale r = eng_flash_rescale(rescale);
+    for (size_t n = 0; n < count; ++n) {
+        y[n * p->stride] = eng_requant_double_s8(read_s24(sum), &r, &p->y);
+        sum += 3;
+    }
+}

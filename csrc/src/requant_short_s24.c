@@ -7,23 +7,46 @@ static uint32_t flash_u24(const uint8_t *p)
     return ((uint32_t)eng_flash_u8(p + 2) << 16) | ((uint32_t)eng_flash_u8(p + 1) << 8) | eng_flash_u8(p);
 }
 
-static int8_t code_of(const eng_requant_short *p, const eng_short_step *step, const uint8_t *sum)
+/* What all sums have in common. */
+typedef struct {
+    uint8_t doublings;
+    int8_t lo;
+    uint8_t most; /* steps of a code less lo + 1 */
+} rule;
+
+static rule rule_of(uint8_t doublings, int8_t lo, int8_t hi)
+{
+    const rule r = {doublings, lo, (uint8_t)(hi - lo - 1)};
+    return r;
+}
+
+static int8_t code_of(const rule *r, const eng_short_step *step, const uint8_t *sum)
 {
     if (sum[2] >= 0x80) {
-        return p->lo;
+        return r->lo;
     }
-    const uint32_t over = (((uint32_t)sum[2] << 16) | ((uint32_t)sum[1] << 8) | sum[0]) << p->doublings;
+    const uint32_t over = (((uint32_t)sum[2] << 16) | ((uint32_t)sum[1] << 8) | sum[0]) << r->doublings;
     const uint32_t steps = (uint32_t)(((uint64_t)over * flash_u24(step->mult) + (flash_u24(step->offset) << 8)) >> 32);
-    const int16_t most = (int16_t)(p->hi - p->lo - 1);
-    return (int8_t)(p->lo + 1 + (int16_t)(steps > (uint16_t)most ? (uint16_t)most : steps));
+    return (int8_t)(r->lo + 1 + (int16_t)(steps > r->most ? r->most : steps));
 }
 
 void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y)
 {
+    const rule r = rule_of(p->doublings, p->lo, p->hi);
     for (uint16_t n = 0; n < p->count; ++n) {
         for (uint8_t i = 0; i < p->copies; ++i) {
-            y[(size_t)i * p->count + n] = code_of(p, p->step + n, sum);
+            y[(size_t)i * p->count + n] = code_of(&r, p->step + n, sum);
             sum += 3;
         }
+    }
+}
+
+void eng_requant_short_channel_s24_s8(const eng_requant_short_channel *p, const eng_short_step *step, const uint8_t *sum,
+                                      int8_t *y, uint16_t count)
+{
+    const rule r = rule_of(p->doublings, p->lo, p->hi);
+    for (size_t n = 0; n < count; ++n) {
+        y[n * p->stride] = code_of(&r, step, sum);
+        sum += 3;
     }
 }

@@ -10,6 +10,7 @@ from engine.program import Conv2DParams, Ratio, Rescale
 from enginekit.costs import rounding, trials
 from enginekit.costs.bill import Bill
 from enginekit.costs.conv3x3 import Records, conv3x3_pool2
+from enginekit.costs.depthwise_leaves import DEPTHWISE_LEAVES
 from enginekit.costs.sliding import patch_sums
 from enginekit.costs.stage import Stage, words
 from enginekit.costs.trials import Rng
@@ -163,4 +164,5 @@ LEAVES: dict[str, Leaf] = {
     "eng_requant_single_s24_s8": _requant_s24,
     "eng_requant_double_s24_s8": _requant_double_s24,
     "eng_add_s24": _add_s24,
+    **DEPTHWISE_LEAVES,
 }

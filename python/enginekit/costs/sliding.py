@@ -174,12 +174,13 @@ def depthwise(step: Step, samples: Samples) -> Bill:
         moved = _moved(samples.x, p)
         uses = np.outer(rows.uses, columns.uses)[:, :, None] * copies
         bill.add(name, negative_x=((moved < 0) * uses).sum() / len(moved))
-        sums = _depthwise_sums(step, p, moved)
+        sums = depthwise_sums(step, p, moved)
     rescale(bill, DOUBLE, p.rescale, positions * p.out_c, sums, y=p.y)
     return bill
 
 
-def _depthwise_sums(step: Step, p: Conv2DParams, x: NDArray[np.int64]) -> NDArray[np.int64]:
+def depthwise_sums(step: Step, p: Conv2DParams, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Accumulators of a depthwise convolution; arguments as for :func:`conv_sums`."""
     assert step.w is not None
     assert step.bias is not None
     w = step.w.reshape(p.window.kernel_h, p.window.kernel_w, p.out_c).astype(np.int64)

@@ -138,9 +138,9 @@ def conv2d_max_pool2d(rng: Rng, kernel: str) -> Trial:
     return trial(kernel, params, x, pool.out_h * pool.out_w * out, w=w, bias=bias)
 
 
-def depthwise(rng: Rng, kernel: str) -> Trial:
+def depthwise(rng: Rng, kernel: str, *, largest: int = 6) -> Trial:
     """Draw a depthwise convolution."""
-    win, channels, copies = geometry(rng), int(rng.integers(1, 4)), int(rng.choice([1, 1, 2, 3, 4]))
+    win, channels, copies = geometry(rng, largest=largest), int(rng.integers(1, 4)), int(rng.choice([1, 1, 2, 3, 4]))
     out, taps = channels * copies, win.kernel_h * win.kernel_w
     w, x = codes(rng, taps, out), codes(rng, win.in_h, win.in_w, channels)
     bias = rng.integers(-2000, 2000, out).astype(np.int32)

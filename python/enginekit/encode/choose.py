@@ -20,6 +20,7 @@ from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
 from enginekit.encode.dense_layer import dense_layers
+from enginekit.encode.depthwise import depthwise_layers
 from enginekit.encode.im2col import im2col_layers
 from enginekit.encode.plain import Plain, plain
 from enginekit.encode.rest import Rest, rest_of
@@ -35,6 +36,7 @@ ENCODERS: tuple[Encoder, ...] = (
     conv3x3_pool2_layers,
     conv3x3_code_layers,
     im2col_layers,
+    depthwise_layers,
 )
 #: Cycles that a byte of flash is worth when the code is chosen for speed: no kernel is added for next to nothing.
 _SPEED_BYTE = 4.0

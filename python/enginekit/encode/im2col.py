@@ -94,22 +94,23 @@ class Im2col(Candidate):
         return 6 + 2 * self.conv.taps + 3 * self.filters * self.copies
 
     @cached_property
-    def _cycles(self) -> Cycles:
+    def _cycles(self) -> Cycles | None:
         conv = self.conv
         shape = Shape(conv, self.moving, self.blocks, self.copies, self.still is not None)
-        if self.steps is None:
-            return Cycles(shape, ExactRequant(conv.rescale, conv.params.y, self.table))
-        return Cycles(shape, ShortRequant(self.steps, conv.spans))
+        if self.steps is not None:
+            return Cycles(shape, ShortRequant(self.steps, conv.spans))
+        exact = ExactRequant(conv.rescale, conv.params.y, self.table)
+        return Cycles(shape, exact) if exact.known else None
 
     @property
-    def cycles(self) -> float:
+    def cycles(self) -> float | None:
         """Cycles of the slowest input: nothing is skipped, every sum is large, and each takes the place of the one before."""
-        return self._cycles.slowest
+        return None if self._cycles is None else self._cycles.slowest
 
     def mean_cycles(self, samples: NDArray[Any]) -> float | None:
         """Mean cycles over inputs of this step."""
-        x = samples.reshape(len(samples), -1)
-        return float(np.mean([self._cycles.of(each) for each in x])) if len(x) else None
+        x, cycles = samples.reshape(len(samples), -1), self._cycles
+        return float(np.mean([cycles.of(each) for each in x])) if len(x) and cycles is not None else None
 
     def streams(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Give the blocks of three and those of two, as bytes."""

@@ -227,6 +227,13 @@ class ExactRequant:
     y: OutputS8
     table: Table
 
+    @property
+    def known(self) -> bool:
+        """Whether the table has what the kernel costs."""
+        bill = Bill()
+        requant_double_s24(bill, self.records, self.y, (1, 1), None)
+        return self.table.priced(bill) is not None
+
     def of(self, sums: NDArray[np.int64]) -> float:
         """Cycles of all calls for sums ``int64[calls, copies, out]``."""
         return self._priced(len(sums), sums.shape[1], sums)
