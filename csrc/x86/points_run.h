@@ -171,12 +171,14 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
     }
 }
 
-/* Sums of one point whose steps are neighbours: they go round `splits` sums, so that additions do not wait for one another. */
-ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, grouping g, eng_vec *to)
+/* acc[block] of one point whose steps are neighbours: they go round several sums, so that additions do not wait for one
+ * another.
+ */
+ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, grouping g, eng_vec *acc)
 {
     const uint32_t bytes = g.halves ? 2 * ENG_X86_STEP : ENG_X86_STEP, blocks = g.blocks;
+    const uint32_t splits = blocks == 1 ? 8 : blocks == 2 ? 4 : 2;
     const uint8_t *w = c->w;
-    eng_vec acc[MOST_ACCS];
     uint32_t k = 0;
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < splits * blocks; ++i) {
@@ -206,29 +208,6 @@ ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, uint32_t splits, grou
 #pragma GCC unroll 8
     for (uint32_t i = blocks; i < splits * blocks; ++i) {
         acc[i % blocks] = vec_add(acc[i % blocks], acc[i]);
-    }
-    leave_sums(c, 1, blocks, g.halves, false, acc, to);
-}
-
-ENG_INLINE void any_one(const chunk *c, const uint8_t *at, bool raw, eng_vec *to)
-{
-    if (c->halves) {
-        sum_one(c, at, 8, (grouping){.blocks = 1, .halves = true, .raw = raw}, to);
-        return;
-    }
-    switch (c->blocks) {
-    case 1:
-        sum_one(c, at, 8, (grouping){.blocks = 1, .raw = raw}, to);
-        break;
-    case 2:
-        sum_one(c, at, 4, (grouping){.blocks = 2, .raw = raw}, to);
-        break;
-    case 3:
-        sum_one(c, at, 2, (grouping){.blocks = 3, .raw = raw}, to);
-        break;
-    default:
-        sum_one(c, at, 2, (grouping){.blocks = 4, .raw = raw}, to);
-        break;
     }
 }
 

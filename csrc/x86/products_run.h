@@ -307,22 +307,58 @@ static __attribute__((noinline)) void run_pooled(const chunk *c, const sums *s, 
     }
 }
 
-/* One point, whose codes are at `at`. */
-ENG_INLINE void single(const chunk *c, const sums *empty, const uint8_t *at, bool raw)
+/* One point straight to codes. */
+ENG_INLINE void single(const chunk *c, const sums *s, const uint8_t *at, grouping g, eng_x86_rounding form)
 {
-    eng_vec room[MOST_ACCS];
+    const writing w = writing_of(s, g.blocks);
+    eng_vec acc[MOST_ACCS];
+    sum_one(c, at, g, acc);
+    store_group(c, &w, 1, g, form, acc, s->y);
+}
+
+/* The same by a form that has no loops of its own. */
+ENG_INLINE void gathered_single(const chunk *c, const sums *empty, const uint8_t *at, grouping g)
+{
+    eng_vec acc[MOST_ACCS], room[MOST_ACCS];
     sums s = *empty;
     s.v = room;
-    any_one(c, at, raw, sums_room(&s, 1));
+    sum_one(c, at, g, acc);
+    leave_sums(c, 1, g.blocks, g.halves, false, acc, sums_room(&s, 1));
     sums_end(&s);
 }
 
-static void run_single(const chunk *c, const sums *empty, const uint8_t *at, bool raw)
+ENG_INLINE void any_single(const chunk *c, const sums *s, const uint8_t *at, bool raw)
+{
+#define BRIEF(g)  single(c, s, at, g, ENG_X86_BRIEF)
+#define SIGNED(g) single(c, s, at, g, ENG_X86_BRIEF_SIGNED)
+#define QUICK(g)  single(c, s, at, g, ENG_X86_QUICK)
+#define EXACT(g)  gathered_single(c, s, at, g)
+    switch (s->rounding) {
+    case ENG_X86_BRIEF:
+        ANY_GROUPING(c, raw, BRIEF)
+        break;
+    case ENG_X86_BRIEF_SIGNED:
+        ANY_GROUPING(c, raw, SIGNED)
+        break;
+    case ENG_X86_QUICK:
+        ANY_GROUPING(c, raw, QUICK)
+        break;
+    default:
+        ANY_GROUPING(c, raw, EXACT)
+        break;
+    }
+#undef BRIEF
+#undef SIGNED
+#undef QUICK
+#undef EXACT
+}
+
+static void run_single(const chunk *c, const sums *s, const uint8_t *at, bool raw)
 {
     if (ENG_RAW && raw) {
-        single(c, empty, at, ENG_RAW);
+        any_single(c, s, at, ENG_RAW);
     } else {
-        single(c, empty, at, false);
+        any_single(c, s, at, false);
     }
 }
 
