@@ -68,7 +68,8 @@ class IntegerSequential:
 
     Notes
     -----
-    Plain stochastic gradient descent. 784-64-10 reaches 97 % on MNIST in 4 epochs, bench/bench_training_int.py has the figures.
+    Plain stochastic gradient descent. In 5 epochs of MNIST 784-64-10 reaches 97 %, a convolution with max pool and a dense
+    layer 98 %; bench/bench_training_int.py measures it.
 
     >>> x = np.int8([[-128, -128], [-128, 127], [127, -128], [127, 127]])
     >>> from engine.training.layers import Dense
