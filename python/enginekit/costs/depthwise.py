@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.program import Conv2DParams, OutputS8, Rescale
 from enginekit.costs.bill import Bill
-from enginekit.costs.rounding import DOUBLE, rescale
+from enginekit.costs.rounding import exact24
 
 SHORT, EXACT = "eng_requant_short_channel_s24_s8", "eng_requant_double_channel_s24_s8"
 _PLANE, _WORD = "eng_plane_s8", 1 << 16
@@ -169,8 +169,8 @@ class ExactChannels:
 
     def add(self, bill: Bill, calls: int, count: int, sums: NDArray[np.int64] | None) -> None:
         """Count the calls for all channels."""
-        bill.add(EXACT, call=calls * len(self.records), sum=count * len(self.records))
-        rescale(bill, DOUBLE, self.records, count * len(self.records), sums, y=self.y)
+        bill.add(EXACT, call=calls * len(self.records))
+        exact24(bill, EXACT, self.records, count, sums, y=self.y)
 
 
 def plane(bill: Bill, p: Planes, times: int, first: int, rows: int) -> None:

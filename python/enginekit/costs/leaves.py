@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -129,7 +130,8 @@ def _requant_s24(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
 def _requant_double_s24(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
     count, copies, bill = int(rng.integers(1, 8)), int(rng.integers(1, 4)), Bill()
     sums = np.array([[_number(rng, 23) for _ in range(count)] for _ in range(copies)])
-    records, y = trials.several(rng, count, float(np.abs(sums).max())), trials.output(rng)
+    drawn, y = trials.several(rng, count, float(np.abs(sums).max())), trials.output(rng)
+    records = tuple(replace(each, left=0) for each in drawn)
     each = records if len(records) == count else records * count
     rounding.requant_double_s24(bill, each, y, (1, copies), sums[None])
     place = stage.flash(b"".join(packed(one, {}) for one in records))

@@ -16,7 +16,8 @@ from enginekit.costs.bill import Bill
 DOUBLE, SINGLE = "eng_rescale_double", "eng_rescale_single"
 _REQUANT = {DOUBLE: "eng_requant_double_s8", SINGLE: "eng_requant_single_s8"}
 WIDE = "eng_requant_wide_s8"
-_SUM24 = (1 << 23) - 1
+DOUBLE24 = "eng_requant_double_s24_s8"
+_SUM24, _BYTE = (1 << 23) - 1, 255
 _HALF, _WORD, _FRACTION = 1 << 31, (1 << 32) - 1, (1 << 20) - 1
 _CUTS: tuple[dict[str, float], ...] = ({}, {"below": 1.0}, {"above": 1.0})
 
@@ -137,8 +138,31 @@ def requant_double_s24(
     Of sums ``int64[calls, copies, count]``; without, of all that can be. One record a sum.
     """
     count, (calls, copies) = len(records), shape
-    bill.add("eng_requant_double_s24_s8", call=calls, record=calls * count, sum=calls * count * copies)
-    rescale(bill, DOUBLE, records, calls * count * copies, None if sums is None else sums[None], y=y)
+    bill.add(DOUBLE24, call=calls, record=calls * count, copy=calls * copies)
+    exact24(bill, DOUBLE24, records, calls * copies, None if sums is None else sums[None], y=y)
+
+
+def exact24(
+    bill: Bill, name: str, records: Sequence[Rescale], times: int, sums: NDArray[np.int64] | None, *, y: OutputS8
+) -> None:
+    """Count what the exact rule takes in assembly for `times` sums of each record.
+
+    Of sums ``int64[n, ..., channels]`` of n samples; without, of all that can be.
+    """
+    for number, record in enumerate(records):
+        shift = record.right - 1
+        each = {"none": 1.0} if shift < 0 else {"bytes": float(shift // 8), "bits": float(shift % 8)}
+        bill.add(name, sum=times, **_scaled(each, times))
+        if sums is None:
+            ends: tuple[dict[str, float], ...] = (*_CUTS, {"far": 1.0}, {"negative": 1.0, "far_negative": 1.0})
+            bill.choose(times, name, *ends, *({"negative": 1.0} | cut for cut in _CUTS))
+            continue
+        own = sums[..., number]
+        steps = rescaled(DOUBLE, own, record)
+        far, codes = np.abs(steps) > _BYTE, steps + y.zero
+        found = {"negative": own < 0, "far": far & (own >= 0), "far_negative": far & (own < 0)}
+        found |= {"below": ~far & (codes < y.lo), "above": ~far & (codes > y.hi)}
+        bill.add(name, **{event: float(each.sum()) / len(sums) for event, each in found.items()})
 
 
 def add_s24(bill: Bill, count: int, totals: NDArray[np.int64] | None) -> None:

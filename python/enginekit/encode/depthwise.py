@@ -216,7 +216,7 @@ def layer_of(step: Step, x_range: tuple[int, int], *, short: bool = True) -> Lay
     Returns
     -------
     Layer or None
-        None if sizes are beyond the records', or sums beyond 24 bits.
+        None if sizes are beyond the records', sums beyond 24 bits, or a ratio is one or more.
     """
     params = step.params
     if step.kernel != "depthwise_conv2d_s8" or not isinstance(params, Conv2DParams) or not _fits(params):
@@ -233,7 +233,7 @@ def layer_of(step: Step, x_range: tuple[int, int], *, short: bool = True) -> Lay
     low, high = (bias + side.sum(1) for side in product_range(codes, reach))
     spans = [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
     rescale = params.rescale if params.rescale_step else params.rescale * params.out_c
-    if low.min() < _LOWEST or high.max() > _HIGHEST:
+    if low.min() < _LOWEST or high.max() > _HIGHEST or any(record.left for record in rescale):
         return None
     steps = short_steps(rescale, Rounding.DOUBLE, params.y, spans) if short else None
     return Layer(step, found, w, bias, spans, steps)
