@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#define MCU_NAME "atmega4809"
+
 #define REGISTER8(address)  (*(volatile uint8_t *)(address))
 #define REGISTER16(address) (*(volatile uint16_t *)(address))
 

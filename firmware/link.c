@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link.h"
+#include "chip.h"
 #include "clock.h"
 #include "eng.h"
 #include "eng/frame.h"
@@ -33,7 +34,7 @@ typedef struct {
     char x_dtype[sizeof MODEL_X_DTYPE];
     char y_dtype[sizeof MODEL_Y_DTYPE];
     char name[sizeof MODEL_NAME];
-    char mcu[sizeof "atmega4809"];
+    char mcu[sizeof MCU_NAME];
     uint8_t trainer; /* 0 none, 1 in integers, 2 in float32 */
 } WIRE link_card;
 
@@ -54,7 +55,7 @@ static const link_card card = {
     .x_dtype = MODEL_X_DTYPE,
     .y_dtype = MODEL_Y_DTYPE,
     .name = MODEL_NAME,
-    .mcu = "atmega4809",
+    .mcu = MCU_NAME,
     .trainer = MODEL_TRAINER,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stack.h"
-#include "atmega4809.h"
+#include "chip.h"
 
 enum { PAINT = 0xc5 };
 

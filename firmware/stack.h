@@ -5,8 +5,10 @@
 
 #include <stdint.h>
 
+#include "chip.h"
+
 /* All RAM of the chip, bytes. */
-#define STACK_RAM 6144
+#define STACK_RAM (SRAM_END - SRAM_START)
 
 /* Bytes between the end of the static data and the end of RAM: what the stack may have. */
 uint16_t stack_room(void);

@@ -10,6 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* USART: which of the chip's, 0 to 3 (ATmega328P: 0). */
+#ifndef USART
+#define USART 3
+#endif
+#ifndef USART_BAUD_RATE
+#define USART_BAUD_RATE 115200
+#endif
+
 void usart_init(uint32_t clock_hz);
 
 /* Waits for a byte, but not longer than about USART_PATIENCE_MS; false when none came. */

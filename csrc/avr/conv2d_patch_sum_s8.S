@@ -6,6 +6,8 @@
  * r16 zero_x, r15:r14 and r13:r12 where the row starts in x and w, r11:r10 and r9:r8 where the run does, r7:r6 rows left,
  * r27:r26 runs left, on the stack during a run. Stack: 18 bytes. */
 
+#include "weight.inc"
+
     .equ    X_AT, 0
     .equ    W_FIRST, 2
     .equ    ROWS, 4
@@ -68,12 +70,12 @@ eng_conv2d_patch_sum:
     tst     r16
     brne    2f
 1:  ld      r18, X+
-    ld      r19, Z+
+    weight  r19
     add_product
     brne    1b
     rjmp    3f
 2:  ld      r18, X+
-    ld      r19, Z+
+    weight  r19
     sub     r18, r16
     brvs    .Lwrapped
 .Lback:

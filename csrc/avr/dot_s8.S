@@ -4,9 +4,11 @@
  *
  * X and Z operands, r25:r22 sum, r20 pairs left, r17 256s left, r16 zero. */
 
+#include "weight.inc"
+
     .macro  product
     ld      r18, X+
-    ld      r19, Z+
+    weight  r19
     muls    r18, r19
     sbc     r21, r16
     add     r22, r0

@@ -16,7 +16,6 @@ from engine.program import QuantizeParams
 from enginekit.onchip import ChipRun, Progress
 
 #: Clock of the chip for every time that is printed, Hz.
-CLOCK = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,14 +221,14 @@ def chip_summary(chip: ChipRun) -> dict[str, Any]:
         "stack_bytes": chip.stack,
         "cycles_mean": mean,
         "cycles_max": int(np.max(chip.cycles)),
-        "ms_mean": milliseconds(mean),
+        "ms_mean": milliseconds(mean, chip.clock),
         "layer_cycles": list(chip.layer_cycles),
     }
 
 
-def milliseconds(cycles: float) -> float:
-    """Return the time of `cycles` at 20 MHz, in ms."""
-    return cycles / CLOCK * 1000
+def milliseconds(cycles: float, clock: int) -> float:
+    """Return the time of `cycles` at a clock in Hz, in ms."""
+    return cycles / clock * 1000
 
 
 def table(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
@@ -255,7 +254,7 @@ def table(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
         ("stack, peak", *(_text(c, lambda c: f"{c.stack:,} B") for c in chips)),
         (
             "time per inference, 20 MHz",
-            *(_text(c, lambda c: f"{milliseconds(float(np.mean(c.cycles))):.1f} ms") for c in chips),
+            *(_text(c, lambda c: f"{milliseconds(float(np.mean(c.cycles)), c.clock):.1f} ms") for c in chips),
         ),
     ]
     return [row for row in rows if any(row[1:])]

@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from engine.model import Model, Trace
 from engine.program import clear_unwritten
 from enginekit import device, sim, toolchain
+from enginekit.chips import ATMEGA4809
 from enginekit.emit import emit
 from enginekit.encode.choose import Encoding, Optimize, encode
 
@@ -68,6 +69,11 @@ class ChipRun:
     def optimize(self) -> Optimize:
         """What the firmware was emitted for."""
         return Optimize.SIZE if self.encoding is None else self.encoding.optimize
+
+    @property
+    def clock(self) -> int:
+        """Hz, of the chip that it was emitted for."""
+        return ATMEGA4809.clock if self.encoding is None else self.encoding.table.chip.clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +181,17 @@ def step_ends(model: Model, optimize: Optimize | Encoding = Optimize.SIZE) -> li
     return [(symbol, index) for index, placed in enumerate(chosen) for symbol in placed.candidate.ends]
 
 
-def build(model: Model, folder: str | Path, *, usart: int = 3, optimize: Optimize | Encoding = Optimize.SIZE) -> Firmware:
-    """Emit `model` and build its firmware in `folder`; see :func:`enginekit.toolchain.build_firmware` for the errors."""
+def build(
+    model: Model, folder: str | Path, *, usart: int | None = None, optimize: Optimize | Encoding = Optimize.SIZE
+) -> Firmware:
+    """Emit `model` and build its firmware in `folder`, for the chip that it is encoded for, by default the ATmega4809.
+
+    See :func:`enginekit.toolchain.build_firmware` for `usart` and the errors.
+    """
     encoding = encode(model, optimize)
-    image = toolchain.build_firmware(emit(model, optimize=encoding), folder, usart=usart)
-    return Firmware(image, model, usart, encoding)
+    chip = encoding.table.chip
+    image = toolchain.build_firmware(emit(model, optimize=encoding), folder, chip=chip, usart=usart)
+    return Firmware(image, model, chip.link_usart if usart is None else usart, encoding)
 
 
 def boot(firmware: Firmware) -> Board:

@@ -14,12 +14,9 @@ from engine.program import Step
 from enginekit.chips import ATMEGA4809, Chip
 from enginekit.costs import Table
 from enginekit.costs.calls import FRAME_CODE, FRAME_CYCLES
-from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, tensor_bytes
+from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, static_ram, tensor_bytes
 from enginekit.proofs import Proof, prove
 from enginekit.work import macs
-
-#: The firmware aligns the arena to so many bytes, and its size with it.
-ARENA_ALIGNMENT = 4
 
 
 @dataclass(frozen=True)
@@ -215,7 +212,7 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         kernels=encoding.kernels,
         calls=encoding.calls + FRAME_CODE,
         link=fixed_flash(model, table) - FRAME_CODE,
-        ram=table.ram + -(-encoding.arena // ARENA_ALIGNMENT) * ARENA_ALIGNMENT,
+        ram=static_ram(model, table, encoding.arena, sum(placed.candidate.ram for placed in encoding.steps)),
         stack=stack_bound(table, encoding.stack),
         unknown=encoding.unknown,
         chip=table.chip,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DoesNotFitError, EngineError
-from enginekit.chips import ATMEGA4809
+from enginekit.chips import ATMEGA4809, Chip
 
 #: RAM that a build must leave for the stack, bytes; tests/firmware measures what is used.
 STACK = 320
@@ -34,6 +34,7 @@ _MAKE_VARIABLES = (
 )
 _PROBE = "int main(void) { return 0; }\n"
 _DEVICE_FLAGS = {"atmega4809": ["-mmcu=atmega4809"], "avrxmega3": ["-mmcu=avrxmega3", "-nostartfiles"]}
+_DEVICES = {"atmega4809": _DEVICE_FLAGS, "atmega328p": {"atmega328p": ["-mmcu=atmega328p"]}}
 
 
 class ToolchainError(EngineError):
@@ -51,7 +52,8 @@ class Toolchain:
     version : str
         What it says of itself.
     device : str
-        ``"atmega4809"`` if it knows the chip, else ``"avrxmega3"``: then ``firmware/startup.S`` stands in.
+        The chip's name if it knows it; for an ATmega4809 that it does not know ``"avrxmega3"``: then ``firmware/startup.S``
+        stands in.
     """
 
     gcc: Path
@@ -114,8 +116,13 @@ class FirmwareImage:
         return self.flash - self.model_data
 
 
-def find() -> Toolchain:
+def find(chip: Chip = ATMEGA4809) -> Toolchain:
     """Find avr-gcc on the PATH and try it.
+
+    Parameters
+    ----------
+    chip : Chip
+        What it must link for.
 
     Returns
     -------
@@ -131,13 +138,13 @@ def find() -> Toolchain:
         raise ToolchainError(f"{', '.join(missing)}: not found on the PATH. {INSTALL}")
     gcc = shutil.which("avr-gcc") or "avr-gcc"
     complaint = ""
-    for device, flags in _DEVICE_FLAGS.items():
+    for device, flags in _DEVICES[chip.mcu].items():
         done = _call([gcc, *flags, "-x", "c", "-", "-o", os.devnull], stdin=_PROBE)
         if done.returncode == 0:
             version = _call([gcc, "--version"]).stdout.partition("\n")[0]
             return Toolchain(Path(gcc), version, device)
         complaint = done.stderr.strip()
-    raise ToolchainError(f"{gcc} cannot build for the ATmega4809: {complaint}\n{INSTALL}")
+    raise ToolchainError(f"{gcc} cannot build for the {chip.name}: {complaint}\n{INSTALL}")
 
 
 def sources() -> Path:
@@ -161,13 +168,14 @@ def build_firmware(
     files: Mapping[str, str],
     out_dir: str | Path,
     *,
-    usart: int = 3,
+    chip: Chip = ATMEGA4809,
+    usart: int | None = None,
     usart_alternative: bool = False,
     baud: int = 115200,
     clock_hz: int | None = None,
     optimize: str | None = None,
-    flash: int = ATMEGA4809.usable_flash,
-    ram: int = ATMEGA4809.ram,
+    flash: int | None = None,
+    ram: int | None = None,
     stack: int = STACK,
     roots: Sequence[str] = (),
 ) -> FirmwareImage:
@@ -179,8 +187,10 @@ def build_firmware(
         ``model.c`` and ``model.h``, as :func:`enginekit.emit.emit` returns them.
     out_dir : path
         Folder for sources, objects, ``firmware.elf``, ``.hex`` and ``.map``; made if missing, reused if not.
-    usart : int
-        Serial port of the chip, 0 to 3.
+    chip : Chip
+        What to build for.
+    usart : int, optional
+        Serial port of the chip; the one that its boards connect to USB if not given.
     usart_alternative : bool
         Whether it comes out at its alternative pins.
     baud : int
@@ -189,8 +199,8 @@ def build_firmware(
         Oscillator in Hz; read from the chip's fuses if not given.
     optimize : str, optional
         Optimization of every file, such as ``"-O2"``; the Makefile's choice file by file if not given.
-    flash, ram, stack : int
-        Budgets in bytes: flash, RAM, and what must be left of it for the stack.
+    flash, ram, stack : int, optional
+        Budgets in bytes: flash and RAM, by default the chip's, and what must be left of it for the stack.
     roots : sequence of str
         Functions of the core to link although nothing calls them.
 
@@ -209,14 +219,19 @@ def build_firmware(
     """
     if not {"model.c", "model.h"} <= files.keys():
         raise ValueError(f"build_firmware: files has {sorted(files)}; expected model.c and model.h")
-    if usart not in range(4):
-        raise ValueError(f"build_firmware: usart is {usart}; the ATmega4809 has 0, 1, 2 and 3")
-    find()
+    usart = chip.link_usart if usart is None else usart
+    if usart not in range(chip.usarts):
+        raise ValueError(f"build_firmware: usart is {usart}; the {chip.name} has {', '.join(map(str, range(chip.usarts)))}")
+    if usart_alternative and not chip.mapped_flash:
+        raise ValueError(f"build_firmware: usart_alternative; the {chip.name}'s serial port has one place")
+    flash, ram = chip.usable_flash if flash is None else flash, chip.ram if ram is None else ram
+    find(chip)
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         _write_if_new(out / name, text)
-    options: dict[str, object] = {"BUILD": ".", "MODEL": ".", "USART": usart, "USART_ALT": int(usart_alternative), "BAUD": baud}
+    options: dict[str, object] = {"BUILD": ".", "MODEL": ".", "MCU": chip.mcu, "USART": usart, "BAUD": baud}
+    options["USART_ALT"] = int(usart_alternative)
     if clock_hz is not None:
         options["F_CPU"] = clock_hz
     if optimize is not None:
@@ -224,7 +239,7 @@ def build_firmware(
     if roots:
         options["ROOTS"] = " ".join(roots)
         (out / "firmware.elf").unlink(missing_ok=True)  # make does not see that the roots have changed
-    _make(out, options, flash, ram - stack)
+    _make(out, options, chip, flash, ram - stack)
     image = read_image(out / "firmware.elf")
     _check_budget(image, flash, ram, stack)
     return image
@@ -262,14 +277,16 @@ def read_image(elf: str | Path) -> FirmwareImage:
             f"{path}: .rodata is stored at {rodata.load_address:#06x} and would be read at {rodata.address:#06x}, but the "
             f"ATmega4809 maps flash at {FLASH_MAP:#06x}; link with the flags of firmware/toolchain.mk"
         )
-    # By address: the compiler gives equal constants one place.
-    data = {symbol.address: symbol.size for symbol in symbols if symbol.source == "model.c" and symbol.section == ".rodata"}
+    # By address: the compiler gives equal constants one place. Where flash is not mapped they are among code, or in RAM.
+    places = (".rodata",) if rodata is not None else (".text", ".data")
+    data = {s.address: s.size for s in symbols if s.source == "model.c" and s.kind == "STT_OBJECT" and s.section in places}
     size = {name: section.size for name, section in sections.items()}
+    in_ram = [sections[name] for name in (".data", ".bss", ".noinit") if name in sections]
     return FirmwareImage(
         elf=path,
         hex=path.with_suffix(".hex"),
         flash=size.get(".text", 0) + size.get(".rodata", 0) + size.get(".data", 0),
-        ram=size.get(".data", 0) + size.get(".bss", 0) + size.get(".noinit", 0),
+        ram=max((s.address + s.size for s in in_ram), default=0) - min((s.address for s in in_ram), default=0),
         model_data=sum(data.values()),
         sections=sections,
         symbols=symbols,
@@ -312,27 +329,27 @@ def _write_if_new(path: Path, text: str) -> None:
         path.write_text(text)
 
 
-def _make(out: Path, options: Mapping[str, object], flash: int, ram: int) -> None:
+def _make(out: Path, options: Mapping[str, object], chip: Chip, flash: int, ram: int) -> None:
     makefile = sources() / "firmware" / "Makefile"
     if re.search(r"\s", str(makefile)):
         raise ToolchainError(f"make cannot work with the space in {makefile}: move engine to a folder without one")
     command = ["make", "--no-print-directory", f"-j{os.cpu_count() or 1}", "-C", str(out), "-f", str(makefile)]
     done = _call([*command, *(f"{key}={value}" for key, value in options.items()), "firmware.hex"])
     if done.returncode != 0:
-        _raise_if_it_overflowed(done.stderr, flash, ram)
+        _raise_if_it_overflowed(done.stderr, chip, flash, ram)
         raise ToolchainError(f"building the firmware in {out} failed:\n{_story(done.stderr or done.stdout)}")
 
 
-def _raise_if_it_overflowed(said: str, flash: int, ram: int) -> None:
+def _raise_if_it_overflowed(said: str, chip: Chip, flash: int, ram: int) -> None:
     """Where the toolchain brings the memory map, its linker refuses first, by the size of the chip."""
     over = {region: int(count) for region, count in re.findall(r"region `(\w+)' overflowed by (\d+) bytes", said)}
     ends = re.findall(r"address 0x80([0-9a-f]{4}) of .* is not within region `data'", said)
     lacks = []
     if "text" in over:
-        lacks.append(f"flash: {over['text'] + ATMEGA4809.flash - flash} B too many for {flash} B")
+        lacks.append(f"flash: {over['text'] + chip.flash - flash} B too many for {flash} B")
     if "data" in over or ends:
         beyond = over.get("data") or max(int(end, 16) for end in ends) - RAM_END
-        lacks.append(f"RAM: {beyond + ATMEGA4809.ram - ram} B too many for {ram} B without the stack's")
+        lacks.append(f"RAM: {beyond + chip.ram - ram} B too many for {ram} B without the stack's")
     if lacks:
         raise DoesNotFitError(f"the firmware does not fit the chip: {'; '.join(lacks)}")
 

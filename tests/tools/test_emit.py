@@ -52,7 +52,7 @@ def test_same_bytes_as_the_session_layer_by_layer(name, tmp_path):
 
 def test_a_dense_layer_with_too_many_weights_for_one_array_is_split():
     text = emit(Model(CHAINS["split"]()))["model.c"]
-    sizes = [int(size) for size in re.findall(r"int8_t model_dense_0_w\d\[(\d+)\]", text)]
+    sizes = [int(size) for size in re.findall(r"int8_t ENG_FLASH model_dense_0_w\d\[(\d+)\]", text)]
     assert sizes == [41 * 784, 41 * 784, 8 * 784]
     assert len(re.findall(r"^    eng_dense_s8\(", text, re.MULTILINE)) == 4
 

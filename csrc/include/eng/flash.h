@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads of constants that may lie in flash: weights, biases, rescale records, tables. One function a width.
  * Where flash is readable as data (hosts, ATmega4809 and its family) they are plain loads. Classic AVR (ATmega328P) reads
- * flash by LPM only: define ENG_FLASH_LPM and place those arrays with PROGMEM. */
+ * flash by LPM only: define ENG_FLASH_LPM, for the core and for what calls it, and declare those arrays with ENG_FLASH. */
 #ifndef ENG_FLASH_H
 #define ENG_FLASH_H
+
+#include <string.h>
 
 #include "eng/quant.h"
 
 #ifdef ENG_FLASH_LPM
 #include <avr/pgmspace.h>
+
+#define ENG_FLASH __attribute__((progmem))
 
 static inline int8_t eng_flash_s8(const int8_t *p)
 {
@@ -36,7 +40,20 @@ static inline eng_rescale eng_flash_rescale(const eng_rescale *p)
     return r;
 }
 
+static inline void eng_flash_copy(void *to, const void *from, size_t size)
+{
+    memcpy_P(to, from, size);
+}
+
+/* Whether bytes in RAM are those in flash. */
+static inline uint8_t eng_flash_equal(const void *ram, const void *flash, size_t size)
+{
+    return memcmp_P(ram, flash, size) == 0;
+}
+
 #else
+
+#define ENG_FLASH
 
 static inline int8_t eng_flash_s8(const int8_t *p)
 {
@@ -61,6 +78,16 @@ static inline int32_t eng_flash_s32(const int32_t *p)
 static inline eng_rescale eng_flash_rescale(const eng_rescale *p)
 {
     return *p;
+}
+
+static inline void eng_flash_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+}
+
+static inline uint8_t eng_flash_equal(const void *ram, const void *flash, size_t size)
+{
+    return memcmp(ram, flash, size) == 0;
 }
 
 #endif

@@ -10,6 +10,8 @@ from enginekit.cli.output import as_table
 
 #: For verbs that take nothing else of it.
 OPTIMIZE = ("size", "speed", "balanced")
+#: As enginekit.chips.CHIPS has them.
+CHIP_NAMES = ("atmega4809", "atmega328p")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-acc-bits", type=int, metavar="BITS", help="of every layer's accumulator, proven from its weights"
     )
+    parser.add_argument("--chip", choices=CHIP_NAMES, default="atmega4809", help="what for (default: %(default)s)")
     parser.add_argument("--toolchain", default="avr-gcc-5.4", help="whose code is reckoned with (default: %(default)s)")
     add_samples(parser)
 
@@ -53,9 +56,10 @@ def choose(args: argparse.Namespace, model: Any, *, for_chip: bool) -> Any:
     """
     from engine.errors import DoesNotFitError
     from enginekit import costs
+    from enginekit.chips import CHIPS
     from enginekit.encode.choose import Limits, Optimize, encode
 
-    table = costs.load(args.toolchain)
+    table = costs.load(args.toolchain, CHIPS[args.chip])
 
     given = {"flash": args.max_flash, "ram": args.max_ram, "ms": args.max_ms, "acc_bits": args.max_acc_bits}
     chip = {"flash": table.chip.usable_flash, "ram": table.chip.ram} if for_chip else {}

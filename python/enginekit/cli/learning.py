@@ -58,6 +58,8 @@ def make(args: argparse.Namespace, path: Path) -> Any:
     given = [f"--{name.replace('_', '-')}" for name in _LIMITS if getattr(args, name, None) is not None]
     if given:
         raise UsageError(f"{', '.join(given)}: not with --train; the plan of a trainer says what it takes")
+    if getattr(args, "chip", "atmega4809") != "atmega4809":
+        raise UsageError(f"--chip {args.chip}: not with --train; trainers are for the ATmega4809")
     if path.suffix == ".npz":
         return _float(args, path)
     if path.suffix != ".tflite":

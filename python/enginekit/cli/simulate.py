@@ -1,4 +1,4 @@
-"""Run a model on the simulated ATmega4809 and compare every byte with the host.
+"""Run a model on the simulated chip and compare every byte with the host.
 
 Emits the model, builds its firmware with avr-gcc, sends inputs over the simulated serial link, and prints what the
 inferences cost. Exit code 1 if a byte differs from the host's.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from enginekit.cli import teach
-from enginekit.cli.choice import OPTIMIZE
+from enginekit.cli.choice import CHIP_NAMES, OPTIMIZE
 from enginekit.cli.inputs import DATA_SOURCES
 
 
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", metavar="SOURCE", help=f"{DATA_SOURCES} (default: random codes)")
     parser.add_argument("--count", type=_positive, help="how many of them (default: 10, with --train 100)")
     parser.add_argument("--build", metavar="DIR", help="keep the firmware's sources and images in this folder")
-    parser.add_argument("--usart", type=int, choices=range(4), default=3, help="the chip's serial port (default: 3)")
+    parser.add_argument("--chip", choices=CHIP_NAMES, default="atmega4809", help="what it runs on (default: %(default)s)")
+    parser.add_argument("--usart", type=int, choices=range(4), help="its serial port (default: the one that boards connect)")
     parser.add_argument("--optimize", choices=OPTIMIZE, default="size", help="as for emit (default: size)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     teach.add_arguments(parser)
@@ -37,14 +38,16 @@ def main(args: argparse.Namespace) -> int:
         return teach.main(args)
     teach.refuse(args)
     import engine
-    from enginekit import evaluate, onchip
+    from enginekit import costs, evaluate, onchip
+    from enginekit.chips import CHIPS
     from enginekit.cli import codes, output
-    from enginekit.encode.choose import Optimize
+    from enginekit.encode.choose import Optimize, encode
 
     model = engine.load(args.model)
     data = codes.get(model, args.images, args.count or 10)
     with tempfile.TemporaryDirectory(prefix="enginekit-") as scratch:
-        firmware = onchip.build(model, args.build or scratch, usart=args.usart, optimize=Optimize(args.optimize))
+        encoding = encode(model, Optimize(args.optimize), table=costs.load(chip=CHIPS[args.chip]))
+        firmware = onchip.build(model, args.build or scratch, usart=args.usart, optimize=encoding)
         output.story(f"built {firmware.image.flash} B of flash; running {len(data.x)} inputs ({data.source})")
         chip = onchip.run_on_chip(firmware, data.x)
         found = evaluate.Evaluation(Path(args.model).stem, model, model.run(data.x), data.labels, chip=chip)
@@ -85,7 +88,7 @@ def as_text(found: Any) -> str:
     chip = found.chip
     figures = [(row[0].strip(), row[1]) for row in evaluate.table([found])]
     layers = [
-        (step.name, step.kernel, round(cycles), round(evaluate.milliseconds(cycles), 3))
+        (step.name, step.kernel, round(cycles), round(evaluate.milliseconds(cycles, chip.clock), 3))
         for step, cycles in zip(found.model.program.steps, chip.layer_cycles, strict=True)
     ]
     functions = [(f.name, round(f.cycles)) for f in chip.functions[:15]]

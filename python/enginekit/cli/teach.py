@@ -56,7 +56,9 @@ def main(args: argparse.Namespace) -> int:
     test = _samples(trainer, unseen[0][:TEST_INPUTS], unseen[1], args)
     with tempfile.TemporaryDirectory(prefix="enginekit-") as scratch:
         story(f"training on {count} inputs of {data.source}")
-        course = teach(trainer, list(zip(*lessons, strict=True)), args.build or scratch, usart=args.usart)
+        course = teach(
+            trainer, list(zip(*lessons, strict=True)), args.build or scratch, usart=3 if args.usart is None else args.usart
+        )
     if args.output is not None:
         _save(trainer.network(course.states[count]), args.output)
     found = _report(trainer, course, test, data.source)

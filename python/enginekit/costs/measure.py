@@ -23,7 +23,7 @@ from engine.errors import EngineError
 from engine.graph import Graph, Layer, NoOptions, Tensor
 from engine.model import Model
 from enginekit import toolchain
-from enginekit.chips import ATMEGA4809, Chip
+from enginekit.chips import ATMEGA4809, CHIPS, Chip
 from enginekit.cli.output import result, story
 from enginekit.costs.bill import Prices
 from enginekit.costs.empty_trainer import ARENA, OUTCOME, empty_trainer
@@ -59,6 +59,7 @@ def table_name(version: str) -> str:
 def measure(
     folder: str | Path,
     *,
+    chip: Chip = ATMEGA4809,
     only: Sequence[str] = (),
     prices: Prices | None = None,
     progress: Callable[[str], None] | None = None,
@@ -69,6 +70,8 @@ def measure(
     ----------
     folder : str or Path
         Where to build.
+    chip : Chip
+        What for.
     only : sequence of str
         Measure the functions of these names; all if empty.
     prices : mapping, optional
@@ -81,7 +84,8 @@ def measure(
     dict
         What the table holds: ``toolchain``; ``base``, flash, static RAM and stack (up to ``model_run``, and otherwise) of the
         firmware alone; ``sections``, bytes by object and section; ``functions``, for each the sections that it brings and
-        the bytes of stack that a call takes; ``cycles``, those of the events of each function that has a formula.
+        the bytes of stack that a call takes; ``cycles``, those of the events of each function that has a formula, on chips that
+        map their flash.
 
     Raises
     ------
@@ -93,8 +97,8 @@ def measure(
     folder = Path(folder)
     files = emit(empty_model(), golden=[])
     pair = 8  # bytes in and out of the empty model
-    tested = toolchain.build_firmware(emit(empty_model()), folder).flash - 2 * pair
-    image = toolchain.build_firmware(files, folder)
+    tested = toolchain.build_firmware(emit(empty_model()), folder, chip=chip).flash - 2 * pair
+    image = toolchain.build_firmware(files, folder, chip=chip)
     base = _without_model(kept(folder / "firmware.map"))
     program = Program(image.elf)
     about: dict[str, Any] = {
@@ -105,7 +109,8 @@ def measure(
             "stack": program.bound,
             "stack_to_model": program.depth_of("model_run") - 2,
             "selftest": tested - image.flash,
-        },
+        }
+        | ({} if chip.mapped_flash else _variables(image)),
         "sections": {},
         "functions": {},
         "cycles": dict(prices or {}),
@@ -113,12 +118,12 @@ def measure(
     for name in _chosen(_functions(folder / "core" / "libeng.a"), only):
         if progress is not None:
             progress(name)
-        toolchain.build_firmware(files, folder, roots=[name])
+        toolchain.build_firmware(files, folder, chip=chip, roots=[name])
         pieces = _without_model(kept(folder / "firmware.map"))
         more = sorted(key for key in pieces if key not in base)
         about["sections"] |= {key: pieces[key] for key in more}
         about["functions"][name] = {"sections": more, "stack": Program(folder / "firmware.elf").need(name)}
-        found = fit(name, folder / "firmware.elf", about["cycles"])
+        found = fit(name, folder / "firmware.elf", about["cycles"]) if chip.mapped_flash else None
         if found is not None:
             about["cycles"][name] = found
     return about
@@ -156,6 +161,15 @@ def measure_trainers(
     return about
 
 
+def _variables(image: toolchain.FirmwareImage) -> dict[str, int]:
+    """Bytes of variables and constants that are set before main, and of those cleared that lie before the arena, unpadded."""
+    arena = next(symbol for symbol in image.symbols if symbol.name == "arena")
+    before = [symbol for symbol in image.symbols if symbol.section == ".bss" and symbol.address < arena.address]
+    end = max(symbol.address + symbol.size for symbol in before)
+    data = sum(symbol.size for symbol in image.symbols if symbol.section == ".data")
+    return {"data": data, "before_arena": end - image.sections[".bss"].address}
+
+
 def _chosen(functions: list[str], only: Sequence[str]) -> list[str]:
     missing = sorted(set(only) - set(functions))
     if missing:
@@ -185,18 +199,19 @@ def write(path: Path, about: dict[str, Any]) -> None:
 
 def main(only: Sequence[str] = (), chip: Chip = ATMEGA4809) -> int:
     """Measure with the toolchain on the PATH and write its table."""
-    name = table_name(toolchain.find().version)
-    if not only:
+    name = table_name(toolchain.find(chip).version)
+    if not only and chip is ATMEGA4809:
         with tempfile.TemporaryDirectory() as scratch:
             write(path_of(TRAINER + name, chip), measure_trainers(scratch, progress=story))
     path = path_of(name, chip)
     known = json.loads(path.read_text()) if only else {}
     with tempfile.TemporaryDirectory() as scratch:
-        about = measure(scratch, only=only, prices=known.get("cycles"), progress=story)
+        about = measure(scratch, chip=chip, only=only, prices=known.get("cycles"), progress=story)
     write(path, about | {key: known.get(key, {}) | about[key] for key in ("sections", "functions", "cycles")})
     result(str(path))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    chosen = [each for each in sys.argv[1:] if each in CHIPS]
+    sys.exit(main([each for each in sys.argv[1:] if each not in CHIPS], CHIPS[chosen[0]] if chosen else ATMEGA4809))

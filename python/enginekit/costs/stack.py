@@ -226,11 +226,13 @@ class Program:
         """Addresses of constants that hold addresses of functions, and the functions; the model's hold none."""
         elffile = importlib.import_module("elftools.elf.elffile")
         with self._elf.open("rb") as file:
-            section = elffile.ELFFile(file).get_section_by_name(".rodata")
+            parsed = elffile.ELFFile(file)
+            where = ".rodata" if parsed.get_section_by_name(".rodata") is not None else ".data"  # as the chip maps its flash
+            section = parsed.get_section_by_name(where)
             content, base = (section.data(), section["sh_addr"] & 0xFFFF) if section is not None else (b"", 0)
         found: dict[range, set[str]] = {}
         for table in read_image(self._elf).symbols:
-            if table.section == ".rodata" and table.source not in ("", "model.c"):
+            if table.section == where and table.source not in ("", "model.c"):
                 raw = content[table.address - base :][: table.size]
                 words = {2 * int.from_bytes(raw[at : at + 2], "little") for at in range(len(raw) - 1)}
                 names = {self._pointable[word] for word in words if word in self._pointable}

@@ -47,6 +47,8 @@ class Table:
     functions : mapping of str to Linked
     cycles : mapping of str to mapping of str to float
         Cycles of each event of the functions that have formulas, see :mod:`enginekit.costs.formulas`.
+    data, before_arena : int
+        On chips that do not map their flash: of `ram`, bytes set before ``main``, and bytes between them and the arena.
     """
 
     toolchain: str
@@ -59,6 +61,8 @@ class Table:
     sections: Mapping[str, int]
     functions: Mapping[str, Linked]
     cycles: Prices
+    data: int = 0
+    before_arena: int = 0
 
     def code(self, symbols: Iterable[str]) -> int:
         """Bytes of code that these functions bring together; those that :meth:`unknown` names count nothing."""

@@ -17,6 +17,12 @@ from enginekit.encode.candidate import Place
 from enginekit.encode.choose import Encoding, Optimize, encode
 
 _PACKAGE = "enginekit.emit"
+#: In files with layers that are not plain.
+_MAPPED_ONLY = """
+#ifdef ENG_FLASH_LPM
+#error "encoded layers are for chips whose flash is data space; emit for the ATmega328P with --chip atmega328p"
+#endif
+"""
 
 
 def emit(
@@ -91,8 +97,8 @@ def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], va
     headers = {header for placed in encoding.steps for header in placed.candidate.headers}
     calls = [call for step in steps for call in step.calls] or ["    (void)arena;"]
     more = {
-        "headers": "\n".join(f'#include "{header}"' for header in sorted(headers | {"eng/infer_s8.h"})),
-        "string_h": "\n#include <string.h>\n" if inputs else "",
+        "headers": "\n".join(f'#include "{header}"' for header in sorted(headers | {"eng/flash.h", "eng/infer_s8.h"})),
+        "flash": _MAPPED_ONLY if encoding.encoded else "",
         "data": "\n\n".join(step.data for step in steps),
         "calls": "\n".join(calls),
         "selftest": _selftest(model, inputs, values),
@@ -106,8 +112,8 @@ def _selftest(model: Model, inputs: Sequence[NDArray[Any]], values: dict[str, st
         return f"eng_status {name}_selftest(uint8_t *arena)\n{{\n    (void)arena;\n    return ENG_OK;\n}}\n"
     pairs = []
     for index, x in enumerate(inputs):
-        pairs.append(golden_array(f"{name}_golden_x{index}", x))
-        pairs.append(golden_array(f"{name}_golden_y{index}", np.asarray(model.run(x))))
+        pairs.append(golden_array(f"{name}_golden_x{index}", x, flash=True))
+        pairs.append(golden_array(f"{name}_golden_y{index}", np.asarray(model.run(x)), flash=True))
     checks = [f"    status = {name}_check(arena, {name}_golden_x{i}, {name}_golden_y{i});" for i in range(len(inputs))]
     guarded = [checks[0], *(f"    if (status == ENG_OK) {{\n    {check}\n    }}" for check in checks[1:])]
     more = {"golden": "\n".join(pairs), "checks": "\n".join(guarded)}

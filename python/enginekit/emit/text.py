@@ -50,8 +50,8 @@ def edge(prefix: str, tensor: Tensor, offset: int) -> dict[str, str]:
     }
 
 
-def golden_array(name: str, data: NDArray[Any]) -> str:
-    """Define the array of a golden input or output.
+def golden_array(name: str, data: NDArray[Any], *, flash: bool = False) -> str:
+    """Define the array of a golden input or output; with `flash` it is only read by the functions of eng/flash.h.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def golden_array(name: str, data: NDArray[Any]) -> str:
         texts = [float_literal(value) for value in data.ravel().tolist()]
     else:
         texts = [str(value) for value in data.ravel().tolist()]
-    return array(f"static const {_C_TYPES[data.dtype.name]} {name}", texts)
+    return array(f"static const {_C_TYPES[data.dtype.name]} {'ENG_FLASH ' if flash else ''}{name}", texts)
 
 
 def fill(package: str, template: str, values: dict[str, str]) -> str:

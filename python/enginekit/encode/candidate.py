@@ -102,6 +102,11 @@ class Candidate(ABC):
         """Bytes of constants in flash, exactly those that :meth:`emit` defines."""
 
     @property
+    def ram(self) -> int:
+        """Bytes of `data` that the kernels read as RAM: there they are, on chips that do not map their flash."""
+        return sum(self.data)
+
+    @property
     @abstractmethod
     def symbols(self) -> tuple[str, ...]:
         """C functions that the emitted lines call. Code is paid for once, however many steps call them."""

@@ -38,6 +38,8 @@ ENCODERS: tuple[Encoder, ...] = (
     im2col_layers,
     depthwise_layers,
 )
+#: The firmware aligns the arena to so many bytes, and its size with it.
+_ARENA_ALIGNMENT = 4
 #: Cycles that a byte of flash is worth when the code is chosen for speed: no kernel is added for next to nothing.
 _SPEED_BYTE = 4.0
 #: Cycles of a byte of flash when it is chosen for size, the other way round.
@@ -192,7 +194,7 @@ def encode(
         Inputs of the model, over which the cycles of kernels that depend on them are averaged. Without, they count half-way
         between the slowest input and a blank one.
     encoders : sequence of Encoder
-        Where candidates come from.
+        Where candidates come from. On a chip that does not map its flash, layers are plain.
     table : Table, optional
         Costs with a toolchain on a chip; by default Debian 12's, ATmega4809.
 
@@ -212,6 +214,8 @@ def encode(
     program = model.program
     inputs = [None] * len(program.steps) if samples is None else list(step_inputs(model, samples))
     table, proofs = costs.load() if table is None else table, prove(model)
+    if not table.chip.mapped_flash:
+        encoders = (plain,)
     _check_accumulators(model, proofs, limits)
     options = [
         [
@@ -265,11 +269,42 @@ def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.i
 
 def fixed_flash(model: Model, table: costs.Table, golden: int = 2) -> int:
     """Bytes of flash around a model: the link with its card, ``model_run`` itself, `golden` pairs and their test."""
+    pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
+    return table.flash + _card(model) + FRAME_CODE + golden * pair + (table.selftest if golden else 0)
+
+
+def _card(model: Model) -> int:
+    """Bytes by which the link's card is larger than that of a nameless model from one int8 to one."""
     edges = (*model.inputs, *model.outputs)
-    pair = sum(tensor_bytes(tensor) for tensor in edges)
-    card = len(model.graph.name[:31] or "model") - len("model")
-    card += sum(2 * (max(len(tensor.shape) - 1, 1) - 1) + len(tensor.dtype.name) - len("int8") for tensor in edges)
-    return table.flash + card + FRAME_CODE + golden * pair + (table.selftest if golden else 0)
+    shapes = sum(2 * (max(len(tensor.shape) - 1, 1) - 1) + len(tensor.dtype.name) - len("int8") for tensor in edges)
+    return len(model.graph.name[:31] or "model") - len("model") + shapes
+
+
+def static_ram(model: Model, table: costs.Table, arena: int, constants: int) -> int:
+    """Bytes of static RAM of the firmware: its own and the arena, on chips that do not map their flash also constants.
+
+    Parameters
+    ----------
+    model : Model
+    table : Table
+    arena : int
+    constants : int
+        Bytes of :attr:`Candidate.ram` of all steps.
+    """
+    if table.chip.mapped_flash:
+        return table.ram + _aligned(arena)
+    more = _card(model) + constants
+    return table.ram + _before_arena(table, more) - _before_arena(table, 0) + _aligned(arena)
+
+
+def _before_arena(table: costs.Table, more: int) -> int:
+    """Bytes of RAM before the arena: data, padded to an even number, then what is cleared, then padding."""
+    data = table.data + more
+    return _aligned(data + data % 2 + table.before_arena)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
 
 
 def tensor_bytes(tensor: Any) -> int:
@@ -284,9 +319,10 @@ def stack_bound(table: costs.Table, deepest: int) -> int:
 
 def _excess(model: Model, found: Combination, limits: Limits, table: costs.Table) -> dict[str, float]:
     """By how much a combination exceeds each limit, relative to it."""
+    constants = sum(option.candidate.ram for option in found.options)
     used = {
         "flash": found.flash + fixed_flash(model, table),
-        "ram": table.ram + found.arena + stack_bound(table, found.stack),
+        "ram": static_ram(model, table, found.arena, constants) + stack_bound(table, found.stack),
         "ms": 1000 * found.worst / table.chip.clock,
     }
     bounds = {"flash": limits.flash, "ram": limits.ram, "ms": limits.ms}

@@ -74,6 +74,12 @@ class Plain(Candidate):
         return Data(weights, bias, tables, avr_size(type(step.params)) * len(split(step)))
 
     @property
+    def ram(self) -> int:
+        """Bytes of constants that are not read by the functions of eng/flash.h."""
+        step = self.step
+        return self.data.params + (step.w.nbytes if step.w is not None and step.bias is None else 0)
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """Functions that are called."""
         return (f"eng_{self.step.kernel}",)
@@ -167,7 +173,8 @@ def _data(part: _Part, prefix: str, step: Step) -> str:
     for kind, values in (("w", part.w), ("bias", part.bias)):
         if values is not None:
             texts = [str(value) for value in values.ravel().tolist()]
-            lines.append(_array(f"{prefix}{kind}{part.suffix}", f"{values.dtype.name}_t", texts, step))
+            flash = part.bias is not None  # a constant second input is read as activations are
+            lines.append(_array(f"{prefix}{kind}{part.suffix}", f"{values.dtype.name}_t", texts, step, flash=flash))
     for kind, records in arrays(part.params):
         pointers[kind] = f"{prefix}{kind}{part.suffix}"
         texts = [initializer(item, {}) if kind in ("rescale", "ratio") else str(item) for item in records]
@@ -177,14 +184,14 @@ def _data(part: _Part, prefix: str, step: Step) -> str:
     return "\n".join(lines)
 
 
-def _array(name: str, c_type: str, texts: list[str], step: Step) -> str:
+def _array(name: str, c_type: str, texts: list[str], step: Step, *, flash: bool = True) -> str:
     size = len(texts) * {"int8_t": 1, "int32_t": 4, "eng_rescale": 6, "eng_ratio": 8}[c_type]
     if size > MAX_ARRAY:
         raise UnsupportedError(
             f"layer {step.name!r} ({step.kernel}): array {name} has {size} bytes; avr-gcc takes at most {MAX_ARRAY}, "
             "and only the rows of dense layers are split"
         )
-    return array(f"static const {c_type} {name}", texts)
+    return array(f"static const {c_type} {'ENG_FLASH ' if flash else ''}{name}", texts)
 
 
 def _call(step: Step, part: _Part, prefix: str) -> str:
