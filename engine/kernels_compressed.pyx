@@ -1,6 +1,6 @@
 # cython: boundscheck=False, wraparound=False
-"""The kernels that read compressed weights of dense layers (csrc/include/eng: encodings_bits.h, encodings_book.h and
-encodings_sparse.h), on arrays.
+"""The kernels that read compressed weights of dense layers (csrc/include/eng: encodings_bits.h, encodings_book.h,
+encodings_lists.h and encodings_sparse.h), on arrays.
 
 Nothing is converted: arrays must have the documented dtype, shape and C order. Streams are checked, so that no call can read
 out of bounds; bounds of sums are the encoder's to prove (:mod:`enginekit.encode`).
@@ -42,6 +42,14 @@ cdef extern from "eng/encodings_book.h" nogil:
 
     void eng_dense_book4_s24(const eng_dense_book *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
     void eng_dense_book2_s24(const eng_dense_book *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)
+
+cdef extern from "eng/encodings_lists.h" nogil:
+    ctypedef struct eng_dense_lists:
+        const uint8_t *w
+        uint8_t rows
+        int8_t base
+
+    void eng_dense_lists_s24(const eng_dense_lists *p, const int8_t *x, uint8_t *sum)
 
 cdef extern from "eng/encodings_sparse.h" nogil:
     ctypedef struct eng_dense_sparse:
@@ -295,4 +303,68 @@ def dense_bitmap_s24(w, start, x, *, records, base):
     cdef const uint8_t *stream = &pw[0] if pw.shape[0] else NULL
     cdef eng_dense_bitmap p = [stream, &ps[0, 0], records, len(start) // 8, check.integer(function, "base", base, -128, 127)]
     eng_dense_bitmap_s24(&p, &px[0], &out[0])
+    return _sums(out)
+
+
+def _check_lists(str function, const uint8_t[::1] w, int rows, int size):
+    """Check the lists: they name inputs within `size` only, each begins before it goes on, and nothing is left over."""
+    cdef Py_ssize_t at = 0
+    cdef int row, place, k, control
+    for row in range(rows):
+        at += 3
+        place = -1
+        while True:
+            if at >= w.shape[0]:
+                raise ValueError(f"{function}: w ends within row {row} of {rows}")
+            control = w[at]
+            at += 1
+            if control == 0:
+                break
+            count = control - 1 if control <= 128 else control - 128
+            if at + 1 + count > w.shape[0]:
+                raise ValueError(f"{function}: w ends within a list of row {row}")
+            if control > 128 and place < 0:
+                raise ValueError(f"{function}: row {row} goes on with a list that it has not begun")
+            place = 0 if control <= 128 else place + 256 * w[at]
+            for k in range(count):
+                place += w[at + 1 + k]
+            at += 1 + count
+            if count and place >= size:
+                raise ValueError(f"{function}: row {row} lists input {place} of {size}")
+    if at != w.shape[0]:
+        raise ValueError(f"{function}: w has {w.shape[0] - at} bytes beyond its {rows} rows")
+
+
+def dense_lists_s24(w, x, *, rows, base):
+    """Dense sums of inputs listed by value, as ``eng_dense_lists_s24`` computes them.
+
+    Parameters
+    ----------
+    w : uint8[n]
+        For each row the sum to start from, three bytes, and lists: 1 + n, weight, n inputs passed before each entry; or where
+        a list goes on 128 + n, inputs passed in units of 256, and n more; 0 ends a row.
+    x : int8[in]
+    rows : int
+        1 to 255.
+    base : int
+        -128 to 127; no input listed is less, none exceeds it by more than 255.
+
+    Returns
+    -------
+    int32[rows]
+
+    Examples
+    --------
+    >>> w = np.array([44, 1, 0, 3, 5, 0, 2, 2, 255, 1, 0], np.uint8)  # from 300: weight 5 of inputs 0 and 2, -1 of input 1
+    >>> dense_lists_s24(w, np.array([1, 2, 3], np.int8), rows=1, base=0)
+    array([318], dtype=int32)
+    """
+    cdef str function = "dense_lists_s24"
+    cdef const uint8_t[::1] pw = check.array(function, "w", w, np.uint8, np.shape(w))
+    cdef const int8_t[::1] px = check.array(function, "x", x, np.int8, np.shape(x))
+    check.integer(function, "rows", rows, 1, 255)
+    _check_lists(function, pw, rows, px.shape[0])
+    cdef uint8_t[::1] out = np.empty(rows * 3, np.uint8)
+    cdef eng_dense_lists p = [&pw[0], rows, check.integer(function, "base", base, -128, 127)]
+    eng_dense_lists_s24(&p, &px[0] if px.shape[0] else NULL, &out[0])
     return _sums(out)

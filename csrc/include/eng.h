@@ -15,6 +15,7 @@
 #include "eng/encodings_conv.h"
 #include "eng/encodings_depthwise.h"
 #include "eng/encodings_im2col.h"
+#include "eng/encodings_lists.h"
 #include "eng/encodings_moved.h"
 #include "eng/encodings_short.h"
 #include "eng/encodings_sparse.h"

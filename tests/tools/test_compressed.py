@@ -33,6 +33,10 @@ KINDS = {
     "blocks": ("sparse in rows of 8", lambda rng, *shape: blocks(rng, *shape, 8, 0.2)),
     "small blocks": ("sparse in rows of 4", lambda rng, *shape: blocks(rng, *shape, 4, 0.2)),
     "rare weights": ("sparse", lambda rng, *shape: blocks(rng, *shape, 1, 0.05)),
+    "rare weights of few values": (
+        "lists by value",
+        lambda rng, *shape: (rng.random(shape) < 0.2) * rng.choice([-9, 3, 64], shape),
+    ),
     "a third of the weights": ("bitmap", lambda rng, *shape: blocks(rng, *shape, 1, 0.33)),
 }
 

@@ -11,6 +11,7 @@ from enginekit.encode.book import book_layers
 from enginekit.encode.candidate import Candidate, Context
 from enginekit.encode.dense_code import dense_code_layers
 from enginekit.encode.grid import dense_grid
+from enginekit.encode.lists import lists_layers
 from enginekit.encode.sparse import sparse_layers
 
 
@@ -20,6 +21,6 @@ def compressed_layers(context: Context) -> Iterator[Candidate]:
         return
     grid = dense_grid(context)
     if grid is not None:
-        for encoder in (bits_layers, sparse_layers, bitmap_layers, book_layers):
+        for encoder in (bits_layers, sparse_layers, bitmap_layers, book_layers, lists_layers):
             yield from encoder(grid)
         yield from dense_code_layers(context, grid)
