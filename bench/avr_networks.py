@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import Model, training
+from enginekit.compress import Compression, compress
 from enginekit.datasets import mnist
 from enginekit.quantize import quantize
 
@@ -22,8 +23,15 @@ class Trained:
     images: NDArray[np.int8]
 
 
-def train(layers: list[Any], shape: tuple[int, ...], epochs: int, *, small_sums: bool = False) -> Trained:
-    """Train on MNIST's training images, quantize, and judge by the test images."""
+def train(
+    layers: list[Any],
+    shape: tuple[int, ...],
+    epochs: int,
+    *,
+    small_sums: bool = False,
+    compression: Compression | None = None,
+) -> Trained:
+    """Train on MNIST's training images, compress if asked to, quantize, and judge by the test images."""
     digits = mnist(fallback=False)
     x = (digits.train_x.reshape(-1, *shape) / 255).astype(np.float32)
     net = training.Sequential(shape, layers, seed=1)
@@ -37,6 +45,8 @@ def train(layers: list[Any], shape: tuple[int, ...], epochs: int, *, small_sums:
         seed=1,
         progress=False,
     )
+    if compression is not None:
+        compress(net, x, digits.train_y.astype(np.int32), compression, epochs=4, seed=1)
     return quantized(net, x[:1000], shape, small_sums=small_sums)
 
 
@@ -50,9 +60,10 @@ def quantized(net: training.Sequential, x: NDArray[np.float32], shape: tuple[int
     return Trained(model, right, images)
 
 
-def dense_net(width: int, *, epochs: int = 12) -> Trained:
+def dense_net(width: int, *, epochs: int = 12, compression: Compression | None = None) -> Trained:
     """784-W-10, without softmax."""
-    return train([training.Dense(width, activation="relu"), training.Dense(10)], (784,), epochs)
+    layers = [training.Dense(width, activation="relu"), training.Dense(10)]
+    return train(layers, (784,), epochs, compression=compression)
 
 
 def conv_net() -> Trained:
@@ -65,6 +76,8 @@ NETWORKS = {
     "784-8-10": lambda: dense_net(8),
     "784-32-10": lambda: dense_net(32),
     "784-40-10": lambda: dense_net(40),
+    "784-32-10, 4 bits": lambda: dense_net(32, compression=Compression(bits=4)),
+    "784-32-10, 80 % pruned": lambda: dense_net(32, compression=Compression(prune=0.8, block=8)),
     "conv 12 3x3, pool 2, dense 10": conv_net,
 }
 
