@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Twins of src/dense_book.c for AVRxt: eng_dense_book16_s24, eng_dense_book4_s24.
+/* Twins of src/dense_book.c for AVRxt: eng_dense_book4_s24, eng_dense_book2_s24.
  *
  * The values of a block lie on the stack at an address whose low bits are zero, so that an index is part of their address.
  * A row keeps 16 bits of its sum in registers; when a product overflows them, the row's top byte on the stack counts up or down.

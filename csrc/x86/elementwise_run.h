@@ -416,7 +416,7 @@ static void run_mean(const eng_layer *l, const void *packed, uint8_t *arena, uin
     void *const to = arena + l->y, *const memory = scratch;
     const int8_t *x = from;
     int32_t *const sums = memory;
-    const uint32_t fit = p->channels < 2 * GROUP ? 2 * GROUP / p->channels : 1;
+    const uint32_t fit = p->channels < 2 * GROUP ? 2u * GROUP / p->channels : 1;
     const uint32_t groups = fit < p->pixels ? fit : p->pixels, rows = p->pixels / groups;
     const size_t width = (size_t)groups * p->channels;
     (void)packed;

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
@@ -118,7 +117,8 @@ def mnist(*, download: bool = True, fallback: bool = True, progress: bool = Fals
             return _read_all(_required(cache), f"MNIST downloaded to {cache}")
         except OSError as error:
             reason = f"download failed: {error}"
-            _LOG.warning("MNIST: %s", reason)
+            if fallback:
+                _LOG.warning("MNIST is not on this machine and could not be downloaded: scikit-learn's digits take its place")
     if fallback:
         return _scikit_digits(reason)
     raise FileNotFoundError(
@@ -269,10 +269,10 @@ def _fetch(file: IdxFile, *, progress: bool, timeout: float = 20.0) -> bytes:
             raw = _get(url, file.name, progress=progress, timeout=timeout)
             _checked(gzip.decompress(raw), file, url)
         except (OSError, EOFError, zlib.error, http.client.HTTPException, FormatError) as error:
-            failures.append(f"{url}: {error}")
+            failures.append(f"{url}: {getattr(error, 'reason', error)}")
         else:
             return raw
-    raise URLError("; ".join(failures))
+    raise OSError("; ".join(failures))
 
 
 def _get(url: str, title: str, *, progress: bool, timeout: float) -> bytes:

@@ -293,6 +293,7 @@ def test_emit_as_json_with_golden_inputs(folder, capsys, tmp_path):
         (["--golden", "X"], "golden input 0 is float32; the model takes int8"),
         (["--max-flash", "4000"], "no combination of encodings keeps to the limits. The nearest (conv2d_max_pool2d: "),
         (["--max-flash", "4000"], "bytes too many for 4,000"),
+        (["--max-flash", "0"], "no combination of encodings keeps to the limits"),
         (["--max-ram", "90"], "bytes too many for 90"),
         (["--max-acc-bits", "9"], "accumulators of 9 bits do not hold: "),
     ],

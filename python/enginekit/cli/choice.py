@@ -63,7 +63,7 @@ def choose(args: argparse.Namespace, model: Any, *, for_chip: bool) -> Any:
 
     given = {"flash": args.max_flash, "ram": args.max_ram, "ms": args.max_ms, "acc_bits": args.max_acc_bits}
     chip = {"flash": table.chip.usable_flash, "ram": table.chip.ram} if for_chip else {}
-    tighter = given | {key: min(value, given[key] or value) for key, value in chip.items()}
+    tighter = given | {key: value if given[key] is None else min(value, given[key]) for key, value in chip.items()}
     more = {"samples": samples(args, model), "table": table}
     try:
         return encode(model, Optimize(args.optimize), limits=Limits(**tighter), **more)
