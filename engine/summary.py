@@ -32,9 +32,19 @@ def macs(step: Step) -> int:
 
 
 def _covered(size: int, positions: int, kernel: int, stride: int, before: int) -> int:
-    """Pixels under windows that do not overlap."""
-    starts = (p * stride - before for p in range(positions))
-    return sum(min(start + kernel, size) - max(start, 0) for start in starts)
+    """Pixels under windows that do not overlap: to the end of each or of the map, less from where it begins."""
+    return _clipped_sum(kernel - before, stride, positions, size) + _clipped_sum(before, -stride, positions, 0)
+
+
+def _clipped_sum(first: int, step: int, count: int, most: int) -> int:
+    """Sum ``min(first + step * p, most)`` over p < count, in no more time for large counts: a garbled program can have any."""
+    count = max(count, 0)
+    if step < 0:
+        first, step = first + step * (count - 1), -step
+    if step == 0:
+        return count * min(first, most)
+    below = min(max(-(-(most - first) // step), 0), count)
+    return below * first + step * below * (below - 1) // 2 + (count - below) * most
 
 
 def constant_bytes(step: Step) -> int:
