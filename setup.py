@@ -127,6 +127,7 @@ setup(
                 for extension in (
                     cython("engine.kernels", "engine/kernels.pyx"),
                     cython("engine.kernels_compressed", "engine/kernels_compressed.pyx"),
+                    cython("engine.kernels_dense", "engine/kernels_dense.pyx"),
                     cython("engine.kernels_encoded", "engine/kernels_encoded.pyx"),
                     cython("engine.kernels_f32", "engine/kernels_f32.pyx"),
                     cython("engine.kernels_products", "engine/kernels_products.pyx", "engine/train_team.cpp"),

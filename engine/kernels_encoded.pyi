@@ -14,6 +14,9 @@ def requant_s24_s8(
 def requant_short_s24_s8(
     steps: NDArray[np.uint8], sums: NDArray[np.int32], *, lo: int, hi: int, doublings: int = 0
 ) -> NDArray[np.int8]: ...
+def requant_same_s24_s8(
+    step: NDArray[np.uint8], sums: NDArray[np.int32], *, lo: int, hi: int, doublings: int = 0, halvings: int = 0
+) -> NDArray[np.int8]: ...
 def conv3x3_pool2_s8(
     filters: NDArray[np.uint8],
     still: NDArray[np.int8],

@@ -105,7 +105,13 @@ cdef extern from "eng/encodings_short.h" nogil:
         uint8_t copies, doublings
         int8_t lo, hi
 
+    ctypedef struct eng_requant_same:
+        const eng_short_step *step
+        uint8_t sums, doublings, halvings
+        int8_t lo, hi
+
     void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y)
+    void eng_requant_same_s24_s8(const eng_requant_same *p, const uint8_t *sum, int8_t *y)
 
 
 ctypedef void (*dense_rows)(const eng_dense_rows *p, const int8_t *x, uint8_t *sum) noexcept nogil
@@ -373,6 +379,48 @@ def requant_short_s24_s8(steps, sums, *, lo, hi, doublings=0):
     cdef int8_t[:, ::1] py = y
     eng_requant_short_s24_s8(&p, &pr[0], &py[0, 0])
     return y
+
+
+def requant_same_s24_s8(step, sums, *, lo, hi, doublings=0, halvings=0):
+    """Requantize sums that count from their first step by one multiplier of 24 bits.
+
+    Parameters
+    ----------
+    step : uint8[6]
+        An ``eng_short_step``.
+    sums : int32[n]
+        In [-2**23, 2**23), times ``2**doublings`` below 2**24; 1 to 255.
+    lo, hi : int
+        Range of the codes, -128 to 127, lo < hi.
+    doublings, halvings : int
+        0 to 8; 0 to 7.
+
+    Returns
+    -------
+    int8[n]
+
+    Examples
+    --------
+    >>> step = np.array([0, 0, 128, 0, 0, 0], np.uint8)  # 2**-9, halved once
+    >>> requant_same_s24_s8(step, np.array([-1, 0, 1024], np.int32), lo=0, hi=127, halvings=1)
+    array([0, 1, 2], dtype=int8)
+    """
+    cdef str function = "requant_same_s24_s8"
+    cdef const uint8_t[::1] ps = check.array(function, "step", step, np.uint8, (6,))
+    cdef eng_requant_same p
+    p.step = <const eng_short_step *>&ps[0]
+    p.sums = check.integer(function, "sums", len(sums), 1, 255)
+    p.doublings = check.integer(function, "doublings", doublings, 0, 8)
+    p.halvings = check.integer(function, "halvings", halvings, 0, 7)
+    p.lo = check.integer(function, "lo", lo, -128, 126)
+    p.hi = check.integer(function, "hi", hi, p.lo + 1, 127)
+    check.array(function, "sums", sums, np.int32, (p.sums,))
+    if int(sums.max()) >= 1 << 24 - p.doublings:
+        raise ValueError(f"{function}: a sum does not fit 24 bits when it is doubled {doublings} times")
+    cdef const uint8_t[::1] pr = _raw(function, sums)
+    cdef int8_t[::1] y = np.empty(p.sums, np.int8)
+    eng_requant_same_s24_s8(&p, &pr[0], &y[0])
+    return np.asarray(y)
 
 
 def conv3x3_pool2_s8(filters, still, x, *, zero_x, negative_is_lo=False, shift32=False):

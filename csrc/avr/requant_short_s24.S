@@ -3,7 +3,8 @@
  * no carry; byte 4 is the code less lo + 1, unless byte 5 is not zero. Sums below 2^16 need six of the nine products.
  *
  * X sums, Y codes, Z records, r17:r16 records left, r10 copies, r9 copies left, r13:r12 from the last copy's code to the next
- * record's first one, backwards. For one channel: r11:r10 and r9 the offset, r15:r14 stride, Z sums left. */
+ * record's first one, backwards. For one channel: r11:r10 and r9 the offset, r15:r14 stride, Z sums left. One record
+ * for all: the same offset, Z codes, r12 sums left, r13 halvings. */
 
     .equ    STEP, 0
     .equ    COUNT, 2
@@ -18,6 +19,13 @@
     .equ    CHANNEL_DOUBLINGS, 2
     .equ    CHANNEL_LO, 3
     .equ    CHANNEL_HI, 4
+
+/* eng_requant_same */
+    .equ    SAME_SUMS, 2
+    .equ    SAME_DOUBLINGS, 3
+    .equ    SAME_HALVINGS, 4
+    .equ    SAME_LO, 5
+    .equ    SAME_HI, 6
 
     .set    sum0, 18
     .set    sum1, 19
@@ -255,3 +263,85 @@ eng_requant_short_channel_s24_s8:
     breq    .Lchannel_clamp
     rjmp    .Lchannel_most
     .size   eng_requant_short_channel_s24_s8, . - eng_requant_short_channel_s24_s8
+
+    .section .text.eng_requant_same_s24_s8, "ax", @progbits
+    .global eng_requant_same_s24_s8
+    .type   eng_requant_same_s24_s8, @function
+eng_requant_same_s24_s8:
+    .irp    reg, 2,3,4,5,6,7,8,9,10,11,12,13
+    push    r\reg
+    .endr
+    movw    r30, r24
+    movw    r26, r22
+    movw    r24, r20
+    ldd     r12, Z+SAME_SUMS
+    ldd     doublings, Z+SAME_DOUBLINGS
+    ldd     r13, Z+SAME_HALVINGS
+    ldd     lo, Z+SAME_LO
+    ldd     most, Z+SAME_HI
+    sub     most, lo
+    dec     most
+    ldd     r0, Z+STEP
+    ldd     r31, Z+STEP+1
+    mov     r30, r0
+    .irp    reg, mult0, mult1, mult2, offset1, offset2, offset3
+    load_flash \reg
+    .endr
+    movw    r30, r24
+    clr     zero
+.Lnext:
+    ld      sum0, X+
+    ld      sum1, X+
+    ld      sum2, X+
+    mov     product4, lo
+    sbrc    sum2, 7
+    rjmp    .Lwrite
+    mov     product1, offset1
+    mov     product2, offset2
+    mov     product3, offset3
+    clr     product4
+    cpse    doublings, zero
+    rjmp    .Ldouble_next
+.Lmultiply_next:
+    multiply
+    tst     sum2
+    brne    .Llarge_next
+    cpse    r13, zero
+    rjmp    .Lhalve_small
+.Lclamp_next:
+    cp      most, product4
+    brsh    1f
+.Lmost_next:
+    mov     product4, most
+1:  sec
+    adc     product4, lo
+.Lwrite:
+    st      Z+, product4
+    dec     r12
+    brne    .Lnext
+    .irp    reg, 13,12,11,10,9,8,7,6,5,4,3,2
+    pop     r\reg
+    .endr
+    clr     r1
+    ret
+.Ldouble_next:
+    double_sum
+    rjmp    .Lmultiply_next
+.Llarge_next:
+    multiply_large
+    cpse    r13, zero
+    rjmp    .Lhalve
+.Lbeyond:
+    tst     product5
+    breq    .Lclamp_next
+    rjmp    .Lmost_next
+.Lhalve_small:
+    clr     product5
+.Lhalve:
+    mov     r0, r13
+2:  lsr     product5
+    ror     product4
+    dec     r0
+    brne    2b
+    rjmp    .Lbeyond
+    .size   eng_requant_same_s24_s8, . - eng_requant_same_s24_s8

@@ -13,6 +13,7 @@
 #include "eng/encodings_bits.h"
 #include "eng/encodings_book.h"
 #include "eng/encodings_conv.h"
+#include "eng/encodings_dense.h"
 #include "eng/encodings_depthwise.h"
 #include "eng/encodings_im2col.h"
 #include "eng/encodings_lists.h"

@@ -144,6 +144,7 @@ class Profiler:
         self.step_cycles = [0] * (1 + max((step for _, step in self._ends), default=-1))
         self.function_cycles: dict[str, int] = defaultdict(int)
         board.line.on_start = self._start
+        self._kernels = {symbol for symbol, _ in self._ends}
         for symbol in dict.fromkeys(symbol for symbol, _ in self._ends):
             self._chip.on_return(symbol, partial(self._returned, symbol))
         self._chip.on_return("model_run", self._end)
@@ -154,8 +155,8 @@ class Profiler:
         self._chip.clear_profile()
 
     def _returned(self, symbol: str) -> None:
-        if self._chip.call_stack()[-1:] == (symbol,):
-            return  # a subroutine of the kernel's own
+        if self._chip.call_stack()[-1] in self._kernels:
+            return  # a subroutine of the kernel's own, or a kernel that another one calls
         expected, step = self._ends[self._at] if self._at < len(self._ends) else ("the end of model_run", -1)
         if symbol != expected:
             raise EngineError(f"the firmware called {symbol} where the program has {expected}: it was built from another model")

@@ -31,10 +31,10 @@ class StepPlan:
         How its weights lie in flash, see :class:`enginekit.encode.candidate.Candidate`.
     layers : tuple of int
         Indices of the graph's layers that it covers.
-    weights, bias, tables, params : int
-        Bytes of flash: weights; biases; rescale records and look-up tables; the params record.
-    x_offset, x_size, y_offset, y_size, scratch_offset, scratch_size : int
-        Buffers in the arena, bytes.
+    weights, bias, tables, params, own_code : int
+        Bytes of flash: weights; biases; rescale records and look-up tables; the params record; code written for it alone.
+    x_offset, x_size, tail, y_offset, y_size, scratch_offset, scratch_size : int
+        Buffers in the arena, bytes; what is changed behind x.
     macs : int
         Multiply-adds (for pools: taps read).
     acc_bits : int
@@ -59,8 +59,10 @@ class StepPlan:
     bias: int
     tables: int
     params: int
+    own_code: int
     x_offset: int
     x_size: int
+    tail: int
     y_offset: int
     y_size: int
     scratch_offset: int
@@ -78,12 +80,12 @@ class StepPlan:
     @property
     def flash(self) -> int:
         """Bytes of flash."""
-        return self.weights + self.bias + self.tables + self.params
+        return self.weights + self.bias + self.tables + self.params + self.own_code
 
     @property
     def arena(self) -> int:
         """Bytes of the arena up to the end of the last of its buffers."""
-        ends = (self.x_offset + self.x_size, self.y_offset + self.y_size, self.scratch_offset + self.scratch_size)
+        ends = (self.x_offset + self.x_size + self.tail, self.y_offset + self.y_size, self.scratch_offset + self.scratch_size)
         return max(ends[: 3 if self.scratch_size else 2])
 
 
@@ -257,7 +259,7 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
 
 
 def _step_plan(step: Step, placed: Placed, proof: Proof, table: Table) -> StepPlan:
-    weights, bias, tables, params = placed.candidate.data
+    weights, bias, tables, params, own_code = placed.candidate.data
     return StepPlan(
         name=step.name,
         kernel=step.kernel,
@@ -267,8 +269,10 @@ def _step_plan(step: Step, placed: Placed, proof: Proof, table: Table) -> StepPl
         bias=bias,
         tables=tables,
         params=params,
+        own_code=own_code,
         x_offset=step.x_offset,
         x_size=step.x_size,
+        tail=placed.candidate.tail,
         y_offset=step.y_offset,
         y_size=step.y_size,
         scratch_offset=placed.scratch,

@@ -14,6 +14,7 @@ from random_graphs import CHAINS, Chain, R
 import engine
 from enginekit import device, emit, toolchain
 from enginekit.device import frame, protocol
+from enginekit.encode.choose import Optimize, encode
 from enginekit.sim import Chip, SimulatedSerial
 from firmware import tiny
 
@@ -90,7 +91,7 @@ def test_chip_and_host_agree_in_bytes_and_cycles(
     stats = client.stats()
     assert stats.stack_peak == chip.stack_peak
     assert (stats.ram, stats.data) == (RAM, image.ram)
-    assert stats.arena == model.program.arena
+    assert stats.arena == encode(model, Optimize.SIZE).arena
     assert stats.free == RAM - image.ram - stats.stack_peak > 0
     assert stats.stack_peak <= toolchain.STACK
     assert chip.usart(3).overruns == 0

@@ -255,4 +255,4 @@ def test_buffers_of_the_report_live_from_writer_to_last_reader(path):
     for column in range(len(columns)):
         alive = sorted({(b.offset, b.offset + b.size) for b in blocks if b.first <= column <= b.last})  # softmax is in place
         assert all(end <= start for (_, end), (start, _) in pairwise(alive)), (columns[column], alive)
-        assert alive[-1][1] <= model.program.arena
+        assert alive[-1][1] <= plan(model).arena

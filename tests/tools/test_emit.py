@@ -51,7 +51,8 @@ def test_same_bytes_as_the_session_layer_by_layer(name, tmp_path):
 
 
 def test_a_dense_layer_with_too_many_weights_for_one_array_is_split():
-    text = emit(Model(CHAINS["split"]()))["model.c"]
+    model = Model(CHAINS["split"]())
+    text = emit(model, optimize=encode(model, Optimize.SIZE, encoders=[plain]))["model.c"]
     sizes = [int(size) for size in re.findall(r"int8_t ENG_FLASH model_dense_0_w\d\[(\d+)\]", text)]
     assert sizes == [41 * 784, 41 * 784, 8 * 784]
     assert len(re.findall(r"^    eng_dense_s8\(", text, re.MULTILINE)) == 4
@@ -128,7 +129,7 @@ def test_the_header_says_what_the_model_is(name, tmp_path):
     files = emit(model, name="net")
     net = Emitted(files, "net", model, tmp_path)
     numbers = {
-        "ARENA": model.program.arena,
+        "ARENA": encode(model, Optimize.SIZE).arena,
         "X_OFFSET": model.program.input_offsets[0],
         "Y_OFFSET": model.program.output_offsets[0],
     }
@@ -162,7 +163,7 @@ def test_the_same_text_every_time():
 @pytest.mark.parametrize("which", ["w", "bias"])
 def test_the_selftest_notices_a_changed_constant(which, tmp_path):
     model = Model(CHAINS["dense"]())
-    files = emit(model)
+    files = emit(model, optimize=encode(model, Optimize.SIZE, encoders=[plain]))
     wrong = re.sub(rf"(model_dense_1_{which}\[\d+\] = {{\s+)(-?\d+)", lambda m: f"{m[1]}{-int(m[2])}", files["model.c"])
     assert wrong != files["model.c"]
     assert Emitted(files | {"model.c": wrong}, "model", model, tmp_path).selftest() == SELFTEST

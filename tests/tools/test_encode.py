@@ -6,7 +6,7 @@ import pytest
 from engine import kernels, kernels_encoded
 from engine.errors import QuantError
 from engine.program import DenseParams, OutputS8, Rescale
-from enginekit.encode import Rounding, dense_rows, group_lengths, row_headers, short_steps, wide_step, wide_steps
+from enginekit.encode import Rounding, dense_rows, group_lengths, row_headers, same_steps, short_steps, wide_step, wide_steps
 from enginekit.encode.groups import HIGHEST, LOWEST, product_range
 from enginekit.encode.steps import exact_codes, thresholds
 
@@ -176,3 +176,40 @@ def test_encoded_layer_gives_the_plain_layers_codes(out, relu):
             steps.steps, sums, shift=steps.shift, lo=y.lo, hi=y.hi, negative_is_lo=steps.negative_is_lo
         )
         assert got.tolist() == kernels.dense_s8(params, x, w, bias).tolist()
+
+
+@pytest.mark.parametrize("right", [11, 8, 3])
+@pytest.mark.parametrize("relu", [False, True])
+def test_one_multiplier_for_all_sums_is_exact_for_every_sum(right, relu):
+    rng = np.random.default_rng(right)
+    found = 0
+    for _ in range(8):
+        rescale = Rescale(int(rng.integers(1 << 30, 1 << 31)), 0, right)
+        zero = int(rng.integers(-128, 120))
+        y = OutputS8(zero, zero if relu else -128, 127)
+        spans = [(-int(rng.integers(1, 300 << right)), int(rng.integers(1, 300 << right))) for _ in range(3)]
+        steps = same_steps(rescale, Rounding.SINGLE, y, spans)
+        found += steps is not None
+        if steps is None:
+            continue
+        assert steps.is_one
+        limits = {"lo": y.lo, "hi": y.hi, "doublings": steps.doublings, "halvings": steps.halvings}
+        low, high = min(a for a, _ in spans), max(b for _, b in spans)
+        for at in range(low, high + 1, max((high - low) // 400, 255)):
+            sums = np.arange(at, min(at + 255, high + 1))
+            got = kernels_encoded.requant_same_s24_s8(steps.steps[0], (sums - steps.start[0]).astype(np.int32), **limits)
+            want = exact_codes(sums, rescale, Rounding.SINGLE, zero).clip(y.lo, y.hi)
+            assert (got == want).all(), f"{rescale} {y}: sums from {at}"
+        _, first = thresholds(rescale, Rounding.SINGLE, y, (low, high))
+        sums = np.concatenate([first - 1, first]).clip(low, high)
+        for part in np.array_split(sums, 4):
+            got = kernels_encoded.requant_same_s24_s8(steps.steps[0], (part - steps.start[0]).astype(np.int32), **limits)
+            assert (got == exact_codes(part, rescale, Rounding.SINGLE, zero).clip(y.lo, y.hi)).all()
+    assert found >= 6
+
+
+def test_one_multiplier_has_its_limits():
+    y = OutputS8(0, -128, 127)
+    assert same_steps(Rescale(1 << 30, 1, 0), Rounding.SINGLE, y, [(-300, 300)]) is None
+    assert same_steps(Rescale(1 << 30, 0, 9), Rounding.SINGLE, y, [(-300, 300)] * 256) is None
+    assert same_steps(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, 5, 5), [(-300, 300)]) is None

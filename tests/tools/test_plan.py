@@ -44,7 +44,8 @@ def test_the_digit_cnn_by_hand():
 
 
 def test_a_split_layer_has_one_record_a_part():
-    (step, _) = plan(Model(CHAINS["split"]())).steps
+    model = Model(CHAINS["split"]())
+    (step, _) = plan(model, encode(model, Optimize.SIZE, encoders=[plain])).steps
     assert step.params == 3 * 10
 
 

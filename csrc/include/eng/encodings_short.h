@@ -37,6 +37,22 @@ typedef struct {
  * first; 3 + 6 * doublings more a sum that is not negative where there are doublings. Stack (AVR): 19 bytes. */
 void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y);
 
+/* The same for one record, as of a layer whose weights have one scale; 2^(32 + halvings) in place of 2^32. */
+typedef struct {
+    const eng_short_step *step;
+    uint8_t sums;      /* 1 ... 255 */
+    uint8_t doublings; /* 0 ... 8 */
+    uint8_t halvings;  /* 0 ... 7: more bits of mult for small ratios */
+    int8_t lo, hi;     /* lo < hi */
+} eng_requant_same;
+
+/* y[i] = requantized sum[i].
+ *   sum [sums] s24
+ *   y   [sums]                may be where sum is
+ * Cost (AVRxt): 87 a call; 60 a sum below 2^16, 80 a larger one, 14 a negative one; more for one that is not negative: where
+ * there are doublings 3 + 6 * doublings, where there are halvings 7 (a larger one 3) + 5 * halvings. Stack (AVR): 14 bytes. */
+void eng_requant_same_s24_s8(const eng_requant_same *p, const uint8_t *sum, int8_t *y);
+
 typedef struct {
     const eng_rescale *rescale; /* [count], or one if rescale_step is 0 */
     uint16_t count;             /* 1 ... 65535 */
@@ -45,7 +61,7 @@ typedef struct {
     eng_output_s8 y;
 } eng_requant_double;
 
-/* The same by the exact rule of convolutions, for ratios that have no eng_short_step; sums count from 0.
+/* As eng_requant_short_s24_s8 by the exact rule of convolutions, for ratios that have no eng_short_step; sums count from 0.
  * left is 0. Cost (AVRxt): about 160 a sum. Stack (AVR): 26 bytes. */
 void eng_requant_double_s24_s8(const eng_requant_double *p, const uint8_t *sum, int8_t *y);
 

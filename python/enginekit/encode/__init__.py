@@ -3,7 +3,17 @@
 from enginekit.encode.conv import Conv3x3Pool2, conv3x3_pool2
 from enginekit.encode.dense import DENSE_ROWS, DenseRows, dense_rows
 from enginekit.encode.groups import group_lengths, row_headers
-from enginekit.encode.steps import Rounding, ShortSteps, WideSteps, short_step, short_steps, thresholds, wide_step, wide_steps
+from enginekit.encode.steps import (
+    Rounding,
+    ShortSteps,
+    WideSteps,
+    same_steps,
+    short_step,
+    short_steps,
+    thresholds,
+    wide_step,
+    wide_steps,
+)
 
 __all__ = [
     "DENSE_ROWS",
@@ -16,6 +26,7 @@ __all__ = [
     "dense_rows",
     "group_lengths",
     "row_headers",
+    "same_steps",
     "short_step",
     "short_steps",
     "thresholds",

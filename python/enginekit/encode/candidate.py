@@ -15,12 +15,13 @@ from enginekit.encode.rest import Rest
 
 
 class Data(NamedTuple):
-    """Bytes of a step's constants in flash: weights; biases; rescale records and look-up tables; the params records."""
+    """Bytes of a step in flash: weights; biases; rescale records and look-up tables; the params records; code of its own."""
 
     weights: int
     bias: int
     tables: int
     params: int
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,11 @@ class Candidate(ABC):
     @property
     def scratch(self) -> int:
         """Bytes of the arena wanted while the step runs, beside what the program has placed for it."""
+        return 0
+
+    @property
+    def tail(self) -> int:
+        """Bytes right behind the step's input that it changes."""
         return 0
 
     @property

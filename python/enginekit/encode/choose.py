@@ -19,7 +19,9 @@ from enginekit.encode.candidate import Candidate, Context, Encoder, Place, StepT
 from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
+from enginekit.encode.dense_calls import dense_calls_layers
 from enginekit.encode.dense_layer import dense_layers
+from enginekit.encode.dense_pairs import dense_pairs_layers
 from enginekit.encode.depthwise import depthwise_layers
 from enginekit.encode.im2col import im2col_layers
 from enginekit.encode.plain import Plain, plain
@@ -31,7 +33,9 @@ from enginekit.work import macs
 #: Every way of emitting a step. A new one is one class and one function, named here.
 ENCODERS: tuple[Encoder, ...] = (
     plain,
+    dense_pairs_layers,
     dense_layers,
+    dense_calls_layers,
     compressed_layers,
     conv3x3_pool2_layers,
     conv3x3_code_layers,
@@ -112,17 +116,28 @@ class Encoding:
         return {index: placed.candidate for index, placed in enumerate(self.steps) if not isinstance(placed.candidate, Plain)}
 
 
-def _hole(program: Program, index: int, size: int) -> int:
-    """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
-    step = program.steps[index]
+def _live(program: Program, index: int) -> list[tuple[int, int]]:
+    """List the parts of the arena that hold what a step or a later one reads, when that step begins."""
     wanted = [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[index:]]
     wanted += [(s.x2_offset, s.x2_offset + s.x2_size) for s in program.steps[index:]]
     outputs = [(offset, offset + 1) for offset in program.output_offsets]
     written = [(s.y_offset, s.y_offset + s.y_size) for s in program.steps[:index]]
     written += [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[: index + 1]]
-    live = [a for a in written if any(a[0] < b[1] and b[0] < a[1] for b in (*wanted, *outputs))]
+    return [a for a in written if any(a[0] < b[1] and b[0] < a[1] for b in (*wanted, *outputs))]
+
+
+def _tail_is_free(program: Program, index: int, candidate: Candidate) -> bool:
+    """Whether what a candidate changes behind its input is read by nobody."""
+    begin = program.steps[index].x_offset + program.steps[index].x_size
+    return not any(start < begin + candidate.tail and begin < end for start, end in _live(program, index))
+
+
+def _hole(program: Program, index: int, size: int, tail: int) -> int:
+    """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
+    step = program.steps[index]
+    behind = step.x_offset + step.x_size
     place = 0
-    for start, end in sorted([*live, (step.y_offset, step.y_offset + step.y_size)]):
+    for start, end in sorted([*_live(program, index), (step.y_offset, step.y_offset + step.y_size), (behind, behind + tail)]):
         if start - place >= size:
             break
         place = max(place, end)
@@ -141,7 +156,8 @@ def candidates(
     context = Context(
         model.program, index, proofs[index].x_range, zero_x, _rest(model, index), costs.load() if table is None else table
     )
-    return [candidate for encoder in encoders for candidate in encoder(context)]
+    found = (candidate for encoder in encoders for candidate in encoder(context))
+    return [candidate for candidate in found if candidate.tail == 0 or _tail_is_free(model.program, index, candidate)]
 
 
 def _rest(model: Model, index: int) -> Rest | None:
@@ -404,12 +420,12 @@ def _placed(options: Sequence[Option], texts: Sequence[StepText]) -> tuple[Place
 def _room(program: Program, index: int, candidate: Candidate) -> tuple[int, int]:
     """Find where a candidate's scratch lies, and where all that its step uses ends."""
     step = program.steps[index]
-    ends = [step.x_offset + step.x_size, step.x2_offset + step.x2_size, step.y_offset + step.y_size]
+    ends = [step.x_offset + step.x_size + candidate.tail, step.x2_offset + step.x2_size, step.y_offset + step.y_size]
     scratch = 0
     if isinstance(candidate, Plain):
         scratch = step.scratch_offset
     elif candidate.scratch:
-        scratch = _hole(program, index, candidate.scratch)
+        scratch = _hole(program, index, candidate.scratch, candidate.tail)
     if candidate.scratch:
         ends.append(scratch + candidate.scratch)
     return scratch, max(ends)

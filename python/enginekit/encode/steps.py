@@ -196,11 +196,16 @@ _SHORT_SHIFT, _SHORT_UNIT, _SHORT_MULT, _SHORT_OFFSET, _MOST_DOUBLINGS = 32, 8, 
 #: of a record, and for that once; doubled sum, and each doubling.
 _SHORT_CALL, _SHORT_RECORD, _SHORT_SUM, _SHORT_LARGE, _SHORT_NEGATIVE = 97, 10, 69, 89, 15
 _SHORT_COPY, _SHORT_COPIES, _SHORT_DOUBLED, _SHORT_DOUBLING = 9, 5, 3, 6
+#: Most sums of ``eng_requant_same_s24_s8``, and its cycles: call, sum, one beyond 16 bits, negative one.
+_SAME_MOST = 255
+_SAME_CALL, _SAME_SUM, _SAME_LARGE, _SAME_NEGATIVE = 87, 60, 80, 14
+#: More where there are halvings: of a sum, of one beyond 16 bits, of each halving; and the most of them.
+_HALVED, _LARGE_HALVED, _HALVING, _MOST_HALVINGS = 7, 3, 5, 7
 
 
 @dataclass(frozen=True, eq=False)
 class ShortSteps:
-    """Records of a layer for ``eng_requant_short_s24_s8``.
+    """Records of a layer for ``eng_requant_short_s24_s8``, or ``eng_requant_same_s24_s8`` if there is one for all.
 
     Parameters
     ----------
@@ -208,24 +213,43 @@ class ShortSteps:
         What the bias of each sum is lowered by: the sum at which the code leaves ``lo``.
     steps : uint8[out, 6]
         ``eng_short_step[out]``.
-    doublings : int
+    doublings, halvings : int
+        Halvings only if there is one record for all.
     """
 
     start: NDArray[np.int64]
     steps: NDArray[np.uint8]
     doublings: int
+    halvings: int = 0
 
     def cycles_for(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Cycles of one call for each of `sums`, ``int64[n, copies, out]`` before `start` is taken off, within 1 a sum.
+        """Cycles of ``eng_requant_short_s24_s8`` for each of `sums`, ``int64[n, copies, out]`` before `start` is taken off.
 
-        They rise with the sum: those of the highest are the slowest.
+        Within 1 a sum. They rise with the sum: those of the highest are the slowest.
         """
-        over = sums - self.start
-        doubled = _SHORT_DOUBLED + _SHORT_DOUBLING * self.doublings if self.doublings else 0
-        above = np.where(over << self.doublings < 1 << 16, _SHORT_SUM, _SHORT_LARGE) + doubled
-        each = np.where(over < 0, _SHORT_NEGATIVE, above).sum(axis=(1, 2)) + _SHORT_RECORD * sums.shape[2]
+        each = self._each(sums - self.start, _SHORT_SUM, _SHORT_LARGE, _SHORT_NEGATIVE).sum(axis=(1, 2))
         more = _SHORT_COPY * sums.shape[2] + _SHORT_COPIES
-        return np.asarray(_SHORT_CALL + each + more * (sums.shape[1] - 1), np.int64)
+        return np.asarray(_SHORT_CALL + each + _SHORT_RECORD * sums.shape[2] + more * (sums.shape[1] - 1), np.int64)
+
+    def same_cycles_for(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Cycles of ``eng_requant_same_s24_s8`` for each of `sums`, ``int64[n, out]`` before `start` is taken off.
+
+        Within 1 a sum, as those of :meth:`cycles_for`.
+        """
+        small, large = _SAME_SUM, _SAME_LARGE
+        if self.halvings:
+            small, large = small + _HALVED + _HALVING * self.halvings, large + _LARGE_HALVED + _HALVING * self.halvings
+        return np.asarray(_SAME_CALL + self._each(sums - self.start, small, large, _SAME_NEGATIVE).sum(axis=1), np.int64)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one record serves all sums, in one call."""
+        return bool((self.steps == self.steps[0]).all()) and len(self.steps) <= _SAME_MOST
+
+    def _each(self, over: NDArray[np.int64], small: int, large: int, negative: int) -> NDArray[np.int64]:
+        doubled = _SHORT_DOUBLED + _SHORT_DOUBLING * self.doublings if self.doublings else 0
+        above = np.where(over << self.doublings < 1 << 16, small, large) + doubled
+        return np.where(over < 0, negative, above)
 
 
 def short_step(
@@ -241,7 +265,7 @@ def short_step(
     sum_range : (int, int)
         Lowest and highest sum, below 2**23 in magnitude: the proven range.
     doublings : int
-        Of the kernel's call.
+        Of the kernel's call; less than 0 for halvings.
     tries : int
         Multipliers tried on either side of the nearest.
 
@@ -263,7 +287,7 @@ def short_step(
     inside, before = first <= high, first > low
     if not inside.any():
         return high + 1, 0, 0  # always lo
-    target = (codes - y.lo - 1) << (_SHORT_SHIFT - doublings)
+    target, left = (codes - y.lo - 1) << (_SHORT_SHIFT - doublings), max(doublings, 0)
     for distance in range(2 * tries + 1):
         mult = nearest + (distance + 1) // 2 * (1 if distance % 2 else -1)
         if not 1 <= mult < 1 << _SHORT_MULT:
@@ -272,8 +296,8 @@ def short_step(
         least = int((target - first * mult)[inside].max())
         most = int((target - (first - 1) * mult)[before].min(initial=1 << 62)) - 1
         start = -(least // mult)
-        offset = -(-(least + start * mult << doublings) >> _SHORT_UNIT)
-        if offset << _SHORT_UNIT <= most + start * mult << doublings and _fits_short(start, offset, sum_range, doublings):
+        offset = -(-(least + start * mult << left) >> _SHORT_UNIT)
+        if offset << _SHORT_UNIT <= most + start * mult << left and _fits_short(start, offset, sum_range, left):
             return start, mult, offset
     return None
 
@@ -316,4 +340,42 @@ def short_steps(
         if len(known) == len(found):
             numbers = [[*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")] for _, mult, offset in known]
             return ShortSteps(np.array([start for start, _, _ in known], np.int64), np.array(numbers, np.uint8), doublings)
+    return None
+
+
+def same_steps(rescale: Rescale, rounding: Rounding, y: OutputS8, sum_ranges: list[tuple[int, int]]) -> ShortSteps | None:
+    """Find one record for all sums of a layer whose weights have one scale.
+
+    Parameters
+    ----------
+    rescale : Rescale
+    rounding : Rounding
+    y : OutputS8
+    sum_ranges : list of (int, int)
+        One an output.
+
+    Returns
+    -------
+    ShortSteps or None
+        None if there is no such record.
+
+    Examples
+    --------
+    >>> found = same_steps(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, 0, 127), [(-9, 700), (-70000, 70000)])
+    >>> found.start.tolist(), found.steps.tolist(), found.doublings, found.halvings
+    ([512, 512], [[0, 0, 64, 0, 0, 0], [0, 0, 64, 0, 0, 0]], 0, 0)
+    """
+    ratio = rescale.mult * 2.0 ** (rescale.left - rescale.right - 31)
+    least = next((n for n in range(-_MOST_HALVINGS, _MOST_DOUBLINGS + 1) if ratio < 2.0 ** (n - 8)), None)
+    if y.lo >= y.hi or least is None or len(sum_ranges) > _SAME_MOST:
+        return None
+    whole = min(low for low, _ in sum_ranges), max(high for _, high in sum_ranges)
+    for doublings in sorted(range(least, _MOST_DOUBLINGS + 1), key=lambda n: (abs(n), n)):
+        found = short_step(rescale, rounding, y, whole, doublings=doublings)
+        if found is not None:
+            start, mult, offset = found
+            record = [*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")]
+            count = len(sum_ranges)
+            starts, steps = np.full(count, start, np.int64), np.array([record] * count, np.uint8)
+            return ShortSteps(starts, steps, max(doublings, 0), max(-doublings, 0))
     return None

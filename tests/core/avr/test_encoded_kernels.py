@@ -208,3 +208,34 @@ def test_short_requant(bench, copies, doublings):
             if copies == 1:
                 bench.call("eng_requant_short_s24_s8", params, at, at)
                 assert bench.chip.read(at, count) == want.tobytes()
+
+
+@pytest.mark.parametrize(("doublings", "halvings"), [(0, 0), (1, 0), (8, 0), (0, 1), (0, 7)])
+def test_same_requant(bench, doublings, halvings):
+    rng = np.random.default_rng(doublings + halvings)
+    top = min(23, 24 - doublings)
+    for count in (1, 2, 33, 255):
+        sums = np.minimum(rng.integers(-(1 << 23), 1 << 23, count) >> rng.integers(0, 23, count), (1 << top) - 1)
+        sums[0], sums[-1] = (1 << top) - 1, -(1 << 23) if count > 1 else 5
+        for lo, hi in ((-128, 127), (-20, 3), (5, 6)):
+            record = rng.integers(0, 256, 6).astype(np.uint8)
+            mult, offset = (int.from_bytes(part.tobytes(), "little") for part in (record[:3], record[3:]))
+            steps = (sums << doublings) * mult + 256 * offset >> 32 + halvings
+            want = np.where(sums < 0, lo, np.minimum(lo + 1 + steps, hi))
+            host = kernels_encoded.requant_same_s24_s8(
+                record, sums.astype(np.int32), lo=lo, hi=hi, doublings=doublings, halvings=halvings
+            )
+            check(f"{count} sums to {lo, hi}, host", host, want)
+            bench.clear()
+            raw = np.stack([(sums >> s) & 0xFF for s in (0, 8, 16)], axis=1).astype(np.uint8)
+            at, y = bench.ram(raw), bench.ram(count)
+            shape = bytes([count, doublings, halvings, lo & 0xFF, hi & 0xFF])
+            params = bench.flash(word(bench.flash(record)) + shape)
+            call = bench.call("eng_requant_same_s24_s8", params, at, y)
+            check(f"{count} sums to {lo, hi}", np.frombuffer(bench.read(y, count), np.int8), want)
+            assert call.stack <= 14
+            found = ShortSteps(np.zeros(count, np.int64), np.tile(record, (count, 1)), doublings, halvings)
+            predicted = found.same_cycles_for(sums[None])[0]
+            assert predicted - count <= call.cycles <= predicted
+            bench.call("eng_requant_same_s24_s8", params, at, at)
+            assert bench.chip.read(at, count) == want.astype(np.int8).tobytes()
