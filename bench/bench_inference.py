@@ -2,8 +2,9 @@
 
 ``python -m pytest bench/bench_inference.py --benchmark-only`` on a quiet machine, then ``python bench/chart.py`` for
 docs/inference.md. Whole calls are timed, from NumPy array to NumPy array (set_tensor, invoke, get_tensor), after all bytes have
-been compared with those of TensorFlow Lite's reference kernels. Ratios are of medians. ONNX Runtime gets the model as
-bench/onnx_model.py converts it, and the note says how many of its codes differ.
+been compared with those of TensorFlow Lite's reference kernels. Ratios are of medians. With two
+threads every contender's go to sleep before the next one's turn. ONNX Runtime gets the model as bench/onnx_model.py converts
+it, and the note says how many of its codes differ.
 
 The peak is measured, bench/peak.c: the kernels' multiply-add on registers alone, on one core. A model with operators that the
 engine does not support is recorded as such. With ``ENGINE_ISA`` set, results go to a file of their own.
@@ -32,7 +33,7 @@ import engine
 from engine.profile import work
 from engine.summary import macs
 from enginekit import datasets, rivals
-from enginekit.timing import race
+from enginekit.timing import REST, race
 
 PEAK_FLAGS = {"avx512vnni": ("-mavx512f", "-mavx512vnni"), "avx2": ("-mavx2",)}
 BUDGET = 4.0  # seconds of a race
@@ -176,7 +177,7 @@ def compared(content: bytes, model: engine.Model, x: np.ndarray, threads: int) -
     calls: dict[str, Callable[[], object]] = {"engine": lambda: model.run(x), **others.calls}
     call, note = onnx_call(model, x, threads)
     calls |= {ONNX: call} if call is not None else {}
-    timings = race(calls, rounds=rounds_for(calls))
+    timings = race(calls, rounds=rounds_for(calls), rest=REST if threads > 1 else 0.0)
     ours = timings["engine"].median
     return {
         "rounds": timings["engine"].rounds,

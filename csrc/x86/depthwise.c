@@ -7,7 +7,8 @@
 #include "products.h"
 
 #define LARGEST_PACKED (UINT32_C(1) << 22)
-#define MIXED_BEYOND   8 /* vectors that mixing or a last vector's taps may touch behind a row */
+#define BAND           16384 /* bytes of the mixed rows of some passes, roughly */
+#define MIXED_BEYOND   8     /* vectors that mixing or a last vector's taps may touch behind a row */
 
 /* Vectors after which a lane has the same channel again: lcm(channels, lanes) / lanes. */
 static uint32_t period_of(uint32_t channels, uint32_t lanes)
@@ -47,6 +48,9 @@ static void plan_passes(const eng_x86_format *format, const eng_conv2d_s8_params
     p->kernel_row = v->dilation_h;
     p->point = (size_t)p->period * lanes * (p->phases == 1 ? v->stride_w : 1) * ENG_X86_STEP;
     p->group = eng_x86_aligned((p->row + MIXED_BEYOND * lanes) * ENG_X86_STEP);
+    p->pass = p->groups * p->group;
+    const uint32_t fit = p->pass < BAND ? (uint32_t)(BAND / p->pass) : 1, whole = p->rows / p->together;
+    p->band = fit < whole ? fit : whole > 0 ? whole : 1;
 }
 
 static void plan_offsets(const eng_x86_format *format, eng_x86_depthwise *p)
@@ -58,7 +62,7 @@ static void plan_offsets(const eng_x86_format *format, eng_x86_depthwise *p)
     p->size = p->w + (size_t)p->period * p->groups * p->columns * p->together * vector;
     p->copy = eng_x86_aligned(p->row);
     p->mixed = p->copy + (p->phases == 1 ? 0 : eng_x86_aligned(p->row * p->in_h));
-    p->scratch = p->mixed + p->groups * p->group;
+    p->scratch = p->mixed + p->band * p->pass;
 }
 
 bool eng_x86_depthwise_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_depthwise *p)

@@ -6,6 +6,7 @@
  * another output row's kernel, two output rows share a pass. An output row is one run of codes, cut into vectors; what channel
  * a lane has repeats after `period` vectors, and these share weights:
  *   w [vector of the period][group][kernel column][row of the pass][lane][codes of a step]
+ * Some passes are mixed before they are computed, so that each vector's weights are loaded once for all of them.
  * Where a period is one pixel, any stride is a distance between the codes that neighbouring outputs read. Elsewhere x is
  * copied first if the stride is not 1, with padding to the left and right, every row as columns 0, stride, 2 * stride..., then
  * 1, stride + 1..., so that columns which neighbouring outputs read are neighbours. What is not copied is padded when mixed.
@@ -29,11 +30,13 @@ typedef struct {
     uint32_t taken;                /* rows of x that a pass reads */
     uint32_t together;             /* output rows of a pass: 1 or 2 */
     uint32_t rows, row_codes;      /* of the output */
+    uint32_t band;                 /* passes that are mixed at once, all of `together` rows */
     uint32_t period;               /* vectors */
     uint32_t row_step, kernel_row; /* rows of x between output rows and between kernel rows */
     size_t point;                  /* bytes of the mixed rows from a vector to the one a period later */
     size_t row;                    /* codes of a mixed row, padding included */
     size_t group;                  /* bytes of a group's mixed rows */
+    size_t pass;                   /* bytes of a pass's groups */
     /* Byte offsets from the start of this struct. */
     size_t column; /* uint32_t [columns]  bytes of the mixed rows */
     size_t lane;   /* int32_t [period][ENG_X86_LANE][lanes] */

@@ -9,15 +9,16 @@
 #define MOST_SUMS  10
 #define MOST_KNOWN 12 /* vectors of weights */
 
-/* One pass over the mixed rows. */
+/* Passes over mixed rows that lie next to each other. */
 typedef struct {
     const eng_x86_depthwise *p;
+    uint32_t count;
     const uint8_t *mixed;
     const uint32_t *column;
     const uint8_t *w;
     const int32_t *lane;
-    int8_t *y; /* of the first of the pass's output rows */
-} pass;
+    int8_t *y; /* of the first pass's first output row */
+} passes;
 
 /* What is constant where loops are for one size of kernel; its weights are in `known` then, for registers to hold. */
 typedef struct {
@@ -25,7 +26,7 @@ typedef struct {
     uint32_t groups, columns, together;
 } kernel;
 
-/* All vectors of a pass that have one place in the period. */
+/* All vectors of passes that have one place in the period. */
 typedef struct {
     const eng_x86_depthwise *p;
     const uint32_t *column;
@@ -79,7 +80,11 @@ ENG_INLINE void store_vectors(const strip *s, kernel k, uint32_t points, const e
             const uint32_t last = points > 3 ? 3 : 2;
             const eng_vec four[4] = {acc[r], acc[k.together + r], acc[2 * k.together + r], acc[last * k.together + r]};
             i = last + 1;
-            vec_store_apart(four, i, limits, s->step, row);
+            if (i == 4 && s->step == ENG_LANES) {
+                vec_store_full(four, limits, row);
+            } else {
+                vec_store_apart(four, i, limits, s->step, row);
+            }
         }
         for (; i < points; ++i) {
             vec_store(acc[i * k.together + r], limits, row + i * s->step);
@@ -106,8 +111,28 @@ ENG_INLINE void run_vectors(const strip *v, kernel k, const eng_vec *known, uint
     next->left -= next->left < codes ? next->left : codes;
 }
 
-/* The vectors with place `place` in the period. Three to five share a pass so that few are left alone. */
-ENG_INLINE void run_place(const pass *s, kernel k, uint32_t place, eng_x86_rounding loops)
+/* A row's vectors, `whole` of them without the last one if that has fewer codes. Three to five share loads of weights, so that
+ * few are left alone. */
+ENG_INLINE void run_row(const strip *v, kernel k, const eng_vec *known, const eng_limits *limits, size_t whole,
+                        eng_x86_rounding loops, cursor next)
+{
+    for (; whole == 4 || whole > 6; whole -= 4) {
+        run_vectors(v, k, known, 4, limits, loops, &next);
+    }
+    if (whole == 5) {
+        run_vectors(v, k, known, 5, limits, loops, &next);
+    }
+    for (; whole == 3 || whole == 6; whole -= 3) {
+        run_vectors(v, k, known, 3, limits, loops, &next);
+    }
+    while (next.left > 0) {
+        const eng_limits some = vec_limits(&v->p->clamp, next.left < ENG_LANES ? (uint32_t)next.left : ENG_LANES);
+        run_vectors(v, k, known, 1, &some, loops, &next);
+    }
+}
+
+/* The vectors with place `place` in the period. */
+ENG_INLINE void run_place(const passes *s, kernel k, uint32_t place, eng_x86_rounding loops)
 {
     const eng_x86_depthwise *const p = s->p;
     const uint32_t sets = k.fixed ? k.groups * k.columns : p->groups * p->columns;
@@ -120,8 +145,8 @@ ENG_INLINE void run_place(const pass *s, kernel k, uint32_t place, eng_x86_round
                      .step = (size_t)p->period * ENG_LANES,
                      .row = row};
     const eng_limits limits = vec_limits(&p->clamp, ENG_LANES);
-    cursor next = {s->mixed + place * VECTOR, s->y + codes, codes < row ? row - codes : 0};
-    size_t whole = next.left < ENG_LANES ? 0 : (next.left - ENG_LANES) / v.step + 1;
+    const size_t left = codes < row ? row - codes : 0;
+    const size_t whole = left < ENG_LANES ? 0 : (left - ENG_LANES) / v.step + 1;
     eng_vec known[MOST_KNOWN];
     if (k.fixed) {
 #pragma GCC unroll 12
@@ -129,22 +154,13 @@ ENG_INLINE void run_place(const pass *s, kernel k, uint32_t place, eng_x86_round
             known[i] = vec_load(v.w + (i / k.together * p->together + i % k.together) * VECTOR);
         }
     }
-    for (; whole == 4 || whole > 6; whole -= 4) {
-        run_vectors(&v, k, known, 4, &limits, loops, &next);
-    }
-    if (whole == 5) {
-        run_vectors(&v, k, known, 5, &limits, loops, &next);
-    }
-    for (; whole == 3 || whole == 6; whole -= 3) {
-        run_vectors(&v, k, known, 3, &limits, loops, &next);
-    }
-    while (next.left > 0) { /* a row's last vector may have fewer codes */
-        const eng_limits some = vec_limits(&p->clamp, next.left < ENG_LANES ? (uint32_t)next.left : ENG_LANES);
-        run_vectors(&v, k, known, 1, &some, loops, &next);
+    for (uint32_t n = 0; n < s->count; ++n) {
+        const cursor next = {s->mixed + n * p->pass + place * VECTOR, s->y + n * k.together * row + codes, left};
+        run_row(&v, k, known, &limits, whole, loops, next);
     }
 }
 
-ENG_INLINE void run_places(const pass *s, kernel k, eng_x86_rounding loops)
+ENG_INLINE void run_places(const passes *s, kernel k, eng_x86_rounding loops)
 {
     for (uint32_t place = 0; place < s->p->period; ++place) {
         run_place(s, k, place, loops);
@@ -152,7 +168,7 @@ ENG_INLINE void run_places(const pass *s, kernel k, eng_x86_rounding loops)
 }
 
 /* Kernels of 3 x 3 have loops of their own. */
-ENG_INLINE void any_kernel(const pass *s, uint32_t together, eng_x86_rounding loops)
+ENG_INLINE void any_kernel(const passes *s, uint32_t together, eng_x86_rounding loops)
 {
     enum { STEP = sizeof(int32_t) / sizeof(code_t), GROUPS = (3 + STEP - 1) / STEP };
     const kernel three_by_three = {true, GROUPS, 3, together}, any = {false, 0, 0, together};
@@ -163,7 +179,7 @@ ENG_INLINE void any_kernel(const pass *s, uint32_t together, eng_x86_rounding lo
     }
 }
 
-ENG_INLINE void any_rows(const pass *s, uint32_t together, eng_x86_rounding loops)
+ENG_INLINE void any_rows(const passes *s, uint32_t together, eng_x86_rounding loops)
 {
     if (together == 2) {
         any_kernel(s, 2, loops);
@@ -172,7 +188,7 @@ ENG_INLINE void any_rows(const pass *s, uint32_t together, eng_x86_rounding loop
     }
 }
 
-static __attribute__((noinline)) void run_pass(const pass *s, uint32_t together)
+static __attribute__((noinline)) void run_passes(const passes *s, uint32_t together)
 {
     switch (s->p->rounding) {
     case ENG_X86_BRIEF:
@@ -285,12 +301,21 @@ static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena
     uint8_t *const mixed = scratch + p->mixed;
     const row_source source = rows_of(p, x, rows);
     const uint32_t mode = rounding_mode(p->rounding);
-    for (uint32_t r = 0; r < p->rows; r += p->together) {
-        const uint32_t together = p->rows - r < p->together ? 1 : p->together;
-        const uint32_t taken = p->taken - (p->together - together) * p->row_step;
-        const pass s = {p, mixed, column, base + p->w, lanes, (int8_t *)y + (size_t)r * p->row_codes};
-        mix_groups(&source, r * p->row_step, taken, mixed);
-        run_pass(&s, together);
+    for (uint32_t r = 0, count; r < p->rows; r += count) {
+        const uint32_t left = (p->rows - r) / p->together, together = left == 0 ? 1 : p->together;
+        const uint32_t taken = p->taken - (p->together - together) * p->row_step, most = left == 0 ? 1 : left;
+        const passes s = {.p = p,
+                          .count = most < p->band ? most : p->band,
+                          .mixed = mixed,
+                          .column = column,
+                          .w = base + p->w,
+                          .lane = lanes,
+                          .y = (int8_t *)y + (size_t)r * p->row_codes};
+        for (uint32_t n = 0; n < s.count; ++n) {
+            mix_groups(&source, (r + n * together) * p->row_step, taken, mixed + n * p->pass);
+        }
+        run_passes(&s, together);
+        count = s.count * together;
     }
     restore_mode(p->rounding, mode);
 }

@@ -108,3 +108,11 @@ def test_a_race_takes_turns(monkeypatch):
     found = timing.race({name: lambda name=name: turns.append(name) for name in "ab"}, rounds=3, seconds=0.5)
     assert turns[4:] == list("ababab")
     assert found == {"a": timing.Timing(1, 1, 3), "b": timing.Timing(1, 1, 3)}
+
+
+def test_contenders_rest_before_their_turns(monkeypatch):
+    turns, clock = [], itertools.count()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(timing.time, "sleep", turns.append)
+    timing.race({name: lambda name=name: turns.append(name) for name in "ab"}, rounds=2, seconds=0.5, rest=0.25)
+    assert turns[-12:] == [0.25, "a", "a", 0.25, "b", "b"] * 2

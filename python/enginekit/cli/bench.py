@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
     import engine
     from enginekit import rivals
     from enginekit.cli import UsageError, codes, output
-    from enginekit.timing import race
+    from enginekit.timing import REST, race
 
     for name in ("batch", "threads", "rounds"):
         if getattr(args, name) < 1:
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     others = rivals.contenders(args.model.read_bytes(), x, threads=args.threads, names=() if args.alone else None)
     calls = {"engine": lambda: model.run(x), **others.calls}
     y = model.run(x)
-    timings = race(calls, rounds=args.rounds)
+    timings = race(calls, rounds=args.rounds, rest=REST if args.threads > 1 else 0.0)
     ours = timings["engine"].median
     rows = [
         {
