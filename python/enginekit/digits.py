@@ -43,6 +43,8 @@ class Recipe:
         Of Adam, in the first epochs; a tenth of it in the last third.
     chip_images : int
         Test images that the demo runs on the simulated chip.
+    small_sums : bool
+        As in :func:`enginekit.quantize.quantize`.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     chip_images: int
+    small_sums: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,15 @@ SMALL_SET = 20_000
 
 DENSE = Recipe("784-32-10", "dense32", (784,), _dense_layers, epochs=12, batch_size=64, learning_rate=2e-3, chip_images=500)
 CNN = Recipe(
-    "conv 12, pool, dense 10", "conv12", (28, 28, 1), _cnn_layers, epochs=6, batch_size=64, learning_rate=2e-3, chip_images=500
+    "conv 12, pool, dense 10",
+    "conv12",
+    (28, 28, 1),
+    _cnn_layers,
+    epochs=6,
+    batch_size=64,
+    learning_rate=2e-3,
+    chip_images=500,
+    small_sums=True,
 )
 RECIPES = (DENSE, CNN)
 
@@ -163,7 +174,7 @@ def train(recipe: Recipe, images: Digits, *, seed: int = 0, progress: Progress |
         losses.append((history.loss[0], history.validation_loss[0]))
         if progress is not None:
             progress(epoch + 1, epochs)
-    model = quantize(network.network(), x[:CALIBRATION])
+    model = quantize(network.network(), x[:CALIBRATION], small_sums=recipe.small_sums)
     accuracy = network.evaluate(*validation).accuracy or 0.0
     train_losses, test_losses = zip(*losses, strict=True)
     return Trained(network, model, accuracy, (("training loss", train_losses), ("test loss", test_losses)))

@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=("minmax", "percentile"), default="minmax", help="how ranges are chosen")
     parser.add_argument("--percentile", type=float, default=99.99, help="for that method (default %(default)s)")
     parser.add_argument("--per-tensor", action="store_true", help="one weight scale a layer instead of one an output channel")
+    parser.add_argument(
+        "--small-sums",
+        action="store_true",
+        help="coarser scales where convolutions of nine weights a filter then sum in 16 bits: twice as fast on the chip",
+    )
     parser.add_argument("--float-edges", action="store_true", help="float32 input and output instead of int8")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .tflite to write")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -49,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
         percentile=args.percentile,
         per_channel=not args.per_tensor,
         float_edges=args.float_edges,
+        small_sums=args.small_sums,
     )
     model.save(args.output)
     story(f"wrote {args.output}: {args.output.stat().st_size:,} bytes")
