@@ -140,7 +140,9 @@ def test_quantize_reports_every_layer(folder, capsys, tmp_path):
     assert engine.load(target).input.shape == (1, 6, 6, 1)
 
 
-@pytest.mark.parametrize("options", [["--per-tensor"], ["--small-sums"], ["--method", "percentile", "--percentile", "99"], ["--float-edges"]])
+@pytest.mark.parametrize(
+    "options", [["--per-tensor"], ["--small-sums"], ["--method", "percentile", "--percentile", "99"], ["--float-edges"]]
+)
 def test_quantize_options_change_the_model(folder, capsys, tmp_path, options):
     target = tmp_path / "q.tflite"
     assert run(capsys, "quantize", folder / "net.npz", "--data", folder / "data.npz", "-o", target, *options)[0] == 0
