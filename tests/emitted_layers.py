@@ -14,6 +14,9 @@ from enginekit.encode.candidate import Candidate
 from enginekit.encode.choose import Encoding, Optimize, candidates, encode
 from enginekit.proofs import prove
 
+#: Most bytes of stack that a kernel of one layer takes.
+STACK = 110
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -34,6 +37,18 @@ def cases(name, graph, encoder):
     assert len(model.program.steps) == 1, name
     found = candidates(model, prove(model), 0, [encoder])
     return [Case(f"{name}, {candidate.encoding}", model, candidate) for candidate in found]
+
+
+def inputs(case, shares=(1.0,)):
+    """Random inputs, of which these shares are not the lowest code; constant ones, and those that drive sums to their ends."""
+    shape, rng = case.model.input.shape, np.random.default_rng(1)
+    for share in shares:
+        yield f"{share:.0%}", np.where(rng.random(shape) < share, rng.integers(-128, 128, shape), -128)
+    for code in (-128, 127):
+        yield f"all {code}", np.full(shape, code)
+    yield "extremes", rng.choice([-128, 127], shape)
+    for adversary, _ in prove(case.model)[0].adversaries:
+        yield "adversary", adversary.reshape(shape)
 
 
 class Layers:
@@ -75,6 +90,21 @@ class Layers:
         self._chip.chip.write(arena + program.input_offsets[0], x.tobytes())
         call = self._chip.call(f"{self._names[name]}_run", arena)
         return self._output(case, self._chip.read(arena, case.encoding.arena)[program.output_offsets[0] :]), call
+
+    def check(self, name, all_inputs):
+        """The model's codes on host and chip, in the cycles that are predicted, and with little stack."""
+        case = self.cases[name]
+        for kind, codes in all_inputs:
+            x = codes.astype(np.int8)
+            want = case.model.run(x)
+            on_chip, call = self.chip(name, x)
+            for where, got in (("host", self.host(name, x)), ("chip", on_chip)):
+                bad = np.flatnonzero(got != want)
+                assert bad.size == 0, f"{name}, {where}, {kind}: at {bad[0]} {got.flat[bad[0]]} instead of {want.flat[bad[0]]}"
+            predicted = case.candidate.mean_cycles(x)
+            assert abs(call.cycles / predicted - 1) < 0.01, f"{name}, {kind}: {call.cycles} cycles, {predicted} predicted"
+            assert call.cycles <= 1.01 * case.candidate.cycles, f"{name}, {kind}"
+            assert call.stack <= STACK, f"{name}, {kind}: {call.stack} bytes of stack"
 
     @staticmethod
     def _output(case, raw):

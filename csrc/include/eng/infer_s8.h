@@ -111,6 +111,31 @@ void eng_max_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y
  * |sum| <= 128 * count < 2^31: kernel_h * kernel_w < 2^24 is part of the domain.  y must not overlap x. */
 void eng_average_pool2d_s8(const eng_pool2d_s8_params *p, const int8_t *x, int8_t *y);
 
+/* Neighbouring positions in a row of a pool's outputs whose windows have the same taps inside the image. Steps in codes.
+ * Averages, with count = rows * columns: half = count / 2; below = 128 * count + half if count is even, else 0;
+ * mult = ceil(2^24 / count) if 2 <= count <= 255, else 0. Maxima do not read these. On AVR count < 2^15. */
+typedef struct {
+    const int8_t *x;              /* first tap of the first window */
+    size_t row, column, position; /* from a row of taps to the next, from tap to tap, from window to window */
+    uint16_t rows, columns;       /* taps of a window inside the image */
+    uint16_t channels, positions;
+    int8_t lo, hi;
+    uint32_t count, half, below, mult;
+} eng_pool_run;
+
+/* y [positions][channels] = clamp(max of the taps, lo, hi).
+ * Cost (AVRxt): 83 a call, 26 a position, 16 a row of taps, 19 each two taps of it; an output 14 and each two taps more 16; 9
+ * more if hi < 127. Stack (AVR): 20 bytes. */
+void eng_max_pool_run_s8(const eng_pool_run *run, int8_t *y);
+
+/* y [positions][channels] = clamp(sum / count, rounded half away from zero, lo, hi).
+ * With s = sum + 128 * count + half, less one if that is below `below` (count is even, the sum negative: ties go down), the
+ * mean is floor(s / count) - 128, and s < 256 * count. For count <= 255 the floor is s * mult / 2^24: mult = (2^24 + e) / count
+ * with e < count, so that s * mult / 2^24 exceeds s / count by s * e / (2^24 * count) < 256 * count / 2^24 < 1 / count.
+ * Cost (AVRxt): 113 a call, 24 a position; an output 51, a row of taps 7, each two taps of it 20; 22 more if count is no power
+ * of two, 93 if it has no mult. Stack (AVR): 20 bytes. */
+void eng_average_pool_run_s8(const eng_pool_run *run, int8_t *y);
+
 /* Taps of a pool whose convolutions share one pass over the weights. */
 #define ENG_POOL_PATCHES 4
 

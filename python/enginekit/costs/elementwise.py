@@ -1,4 +1,4 @@
-"""What the kernels without windows do: dense layers, joins, means, copies, tables, softmax, argmax, and the float edges."""
+"""What the kernels without windows do: dense layers, joins, copies, tables, softmax, argmax, and the float edges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from engine.program import (
     DenseParams,
     DenseWideParams,
     LookupParams,
-    MeanParams,
     MulParams,
     PadParams,
     RequantizeParams,
@@ -99,25 +98,6 @@ def mul(step: Step, samples: Samples) -> Bill:
         else:
             bill.add(name, **{key: (x < 0).sum() / len(x)})
     rescale(bill, DOUBLE, (p.rescale,), p.count, None if a is None or b is None else a * b, y=p.y)
-    return bill
-
-
-def mean(step: Step, samples: Samples) -> Bill:
-    """Count ``eng_mean_s8``."""
-    p, bill, name = step.params, Bill(), "eng_mean_s8"
-    assert isinstance(p, MeanParams)
-    bill.add(name, call=1, channel=p.channels, pixel=p.pixels * p.channels)
-    if samples.x is None:
-        bill.choose(p.channels, name, {}, *({key: 1.0} for key in ("below", "above", "far_below", "far_above")))
-        rescale(bill, DOUBLE, (p.rescale,), p.channels, None)
-        return bill
-    x = samples.x.reshape(-1, p.pixels, p.channels).astype(np.int64) - p.zero_x
-    sums = x.sum(axis=1)
-    v = rescaled(DOUBLE, sums, p.rescale)
-    code = v.clip(-512, 512) + p.y.zero
-    found = {"below": code < p.y.lo, "above": code > p.y.hi, "far_below": v < -512, "far_above": v > 512}
-    bill.add(name, **{key: float(each.sum()) / len(x) for key, each in found.items()})
-    rescale(bill, DOUBLE, (p.rescale,), p.channels, sums)
     return bill
 
 

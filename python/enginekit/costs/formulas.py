@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.program import Step
-from enginekit.costs import elementwise, floats, sliding
+from enginekit.costs import elementwise, floats, pools, sliding
 from enginekit.costs.bill import Bill
 from enginekit.costs.samples import Samples
 from enginekit.costs.softmax import softmax
@@ -20,12 +20,12 @@ FORMULAS: dict[str, Formula] = {
     "conv2d_s8": sliding.conv2d,
     "conv2d_max_pool2d_s8": sliding.conv2d_max_pool2d,
     "depthwise_conv2d_s8": sliding.depthwise,
-    "max_pool2d_s8": sliding.max_pool2d,
-    "average_pool2d_s8": sliding.average_pool2d,
+    "max_pool2d_s8": pools.max_pool2d,
+    "average_pool2d_s8": pools.average_pool2d,
     "add_s8": elementwise.add,
     "sub_s8": elementwise.add,
     "mul_s8": elementwise.mul,
-    "mean_s8": elementwise.mean,
+    "mean_s8": pools.mean,
     "requantize_s8": elementwise.requantize,
     "requantize_u8_s8": elementwise.requantize,
     "requantize_s8_u8": elementwise.requantize,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.program import Conv2DParams, Ratio, Rescale
-from enginekit.costs import rounding, trials
+from enginekit.costs import pools, rounding, trials
 from enginekit.costs.bill import Bill
 from enginekit.costs.conv3x3 import Records, conv3x3_pool2
 from enginekit.costs.depthwise_leaves import DEPTHWISE_LEAVES
@@ -150,6 +150,51 @@ def _add_s24(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
     return bill, [*raw, count]
 
 
+def _pool_run(stage: Stage, rng: Rng) -> tuple[list[int], pools.Run]:
+    rows, columns, channels, positions = (int(n) for n in rng.integers(1, 6, 4))
+    shape = [
+        (rows, columns, channels, positions),
+        (1, 2, int(rng.integers(255, 600)), 1),
+        (20, int(rng.integers(12, 16)), 1, 2),
+    ]
+    run = pools.Run(*shape[int(rng.choice(3, p=[0.7, 0.1, 0.2]))], int(rng.choice([127, 5])))
+    x = trials.codes(rng, run.rows * run.columns * run.positions * run.channels)
+    column = run.channels * run.positions
+    words2 = [
+        stage.ram(x.tobytes()),
+        run.columns * column,
+        column,
+        run.channels,
+        run.rows,
+        run.columns,
+        run.channels,
+        run.positions,
+    ]
+    half = run.count // 2
+    longs = [run.count, half, 0 if run.count % 2 else 128 * run.count + half, run.mult]
+    raw = b"".join(n.to_bytes(2, "little") for n in words2) + bytes([trials.output(rng).lo & 0xFF, run.hi])
+    record = stage.ram(raw + b"".join(n.to_bytes(4, "little") for n in longs))
+    return [record, stage.ram(bytes(run.positions * run.channels))], run
+
+
+def _max_run(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
+    (arguments, run), bill = _pool_run(stage, rng), Bill()
+    pools.max_run(bill, run)
+    return bill, arguments
+
+
+def _average_run(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
+    (arguments, run), bill = _pool_run(stage, rng), Bill()
+    pools.average_run(bill, run)
+    return bill, arguments
+
+
+def _sum(stage: Stage, rng: Rng) -> tuple[Bill, list[int]]:
+    n, step, bill = int(rng.integers(1, 300)), int(rng.integers(1, 6)), Bill()
+    pools.sums(bill, 1, n)
+    return bill, [stage.ram(trials.codes(rng, n * step).tobytes()), *words(n), step]
+
+
 #: Functions that have formulas of their own beside the steps' kernels -> what draws a call; each after those that it calls.
 LEAVES: dict[str, Leaf] = {
     "eng_divide_s32": _divide,
@@ -166,5 +211,8 @@ LEAVES: dict[str, Leaf] = {
     "eng_requant_single_s24_s8": _requant_s24,
     "eng_requant_double_s24_s8": _requant_double_s24,
     "eng_add_s24": _add_s24,
+    "eng_max_pool_run_s8": _max_run,
+    "eng_average_pool_run_s8": _average_run,
+    "eng_sum_s8": _sum,
     **DEPTHWISE_LEAVES,
 }

@@ -78,11 +78,6 @@ def requantized(function: str, sums: NDArray[np.int64], records: Sequence[Rescal
     return np.asarray((np.stack(columns, axis=-1) + y.zero).clip(y.lo, y.hi))
 
 
-def ones(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many bits of numbers below 256 are 1."""
-    return np.asarray(np.unpackbits(numbers.astype(np.uint8)[..., None], axis=-1).sum(axis=-1, dtype=np.int64))
-
-
 def rescaled(function: str, sums: NDArray[np.int64], record: Rescale) -> NDArray[np.int64]:
     """Give what ``eng_rescale_double`` or ``_single`` makes of sums of any shape."""
     rule = kernels.rescale_double if function == DOUBLE else kernels.rescale_single

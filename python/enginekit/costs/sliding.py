@@ -1,4 +1,4 @@
-"""What the kernels with sliding windows do: convolutions, depthwise convolutions, pools."""
+"""What the kernels with sliding windows do: convolutions, those with a max pool, depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.program import Conv2DMaxPool2DParams, Conv2DParams, Pool2DParams, Step, Window
+from engine.program import Conv2DMaxPool2DParams, Conv2DParams, Step, Window
 from enginekit.costs.bill import Bill
-from enginekit.costs.rounding import DOUBLE, ones, requantized, rescale
+from enginekit.costs.rounding import DOUBLE, requantized, rescale
 from enginekit.costs.samples import Samples
 
 _POOL_PATCHES = 4  # ENG_POOL_PATCHES
@@ -135,14 +135,14 @@ def conv2d(step: Step, samples: Samples) -> Bill:
     rows, columns = axes(p.window)
     positions = rows.positions * columns.positions
     bill.add("eng_conv2d_s8", call=1, row=rows.positions, column=positions, channel=positions * p.out_c)
-    _outside(bill, "eng_conv2d_s8", rows, columns)
+    outside(bill, "eng_conv2d_s8", rows, columns)
     _patches(bill, p, samples, rows, columns)
     sums = None if samples.x is None else conv_sums(step, p, _moved(samples.x, p))
     rescale(bill, DOUBLE, p.rescale, positions * p.out_c, sums, y=p.y)
     return bill
 
 
-def _outside(bill: Bill, name: str, rows: Axis, columns: Axis, prefix: str = "") -> None:
+def outside(bill: Bill, name: str, rows: Axis, columns: Axis, prefix: str = "") -> None:
     """Count the taps that the loops over positions step over."""
     across = {f"{prefix}column_{key}": n * rows.positions for key, n in columns.outside.items()}
     bill.add(name, **{f"{prefix}row_{key}": n for key, n in rows.outside.items()}, **across)
@@ -162,7 +162,7 @@ def depthwise(step: Step, samples: Samples) -> Bill:
     bill.add(name, call=1, row=rows.positions, column=positions, channel=positions * p.out_c, source=positions * p.in_c)
     bill.add(name, divided=positions * copies.bit_count(), tap_row=rows.inside * columns.positions * p.out_c)
     bill.add(name, tap=rows.inside * columns.inside * p.out_c)
-    _outside(bill, name, rows, columns)
+    outside(bill, name, rows, columns)
     below = step.w.reshape(p.window.kernel_h, p.window.kernel_w, p.out_c) < 0
     bill.add(name, negative_w=sum(len(at[0]) * at[1].size * below[i, j].sum() for i, j, at, _ in taps(p.window)))
     sums = None
@@ -191,68 +191,6 @@ def depthwise_sums(step: Step, p: Conv2DParams, x: NDArray[np.int64]) -> NDArray
     return sums
 
 
-def max_pool2d(step: Step, samples: Samples) -> Bill:
-    """Count ``eng_max_pool2d_s8``."""
-    p, bill, name = step.params, Bill(), "eng_max_pool2d_s8"
-    assert isinstance(p, Pool2DParams)
-    rows, columns = axes(p.window)
-    _pool(bill, name, p, rows, columns)
-    read = rows.inside * columns.inside * p.channels
-    outputs = rows.positions * columns.positions * p.channels
-    bill.add(name, tap=read // p.channels, code=read)
-    if samples.x is None:
-        bill.choose(read, name, {}, {"larger": 1.0})
-        bill.choose(outputs, name, {}, {"above": 1.0})
-        return bill
-    x = samples.x.reshape(-1, p.window.in_h, p.window.in_w, p.channels)
-    y = np.full((len(x), p.window.out_h, p.window.out_w, p.channels), p.lo, np.int8)
-    larger = 0
-    for _, _, (row, column), (from_row, from_column) in taps(p.window):
-        now, before = x[:, from_row, from_column], y[:, row, column]
-        larger += (now > before).sum()
-        y[:, row, column] = np.maximum(now, before)
-    bill.add(name, larger=larger / len(x), above=(y > p.hi).sum() / len(x))
-    return bill
-
-
-def _pool(bill: Bill, name: str, p: Pool2DParams, rows: Axis, columns: Axis) -> None:
-    positions = rows.positions * columns.positions
-    bill.add(name, call=1, row=rows.positions, column=positions, channel=positions * p.channels)
-    bill.add(name, tap_row=rows.inside * columns.positions)
-    _outside(bill, name, rows, columns)
-
-
-def average_pool2d(step: Step, samples: Samples) -> Bill:
-    """Count ``eng_average_pool2d_s8``: the division takes a little longer for each bit of the quotient that is 1."""
-    p, bill, name = step.params, Bill(), "eng_average_pool2d_s8"
-    assert isinstance(p, Pool2DParams)
-    rows, columns = axes(p.window)
-    _pool(bill, name, p, rows, columns)
-    bill.add(name, channel_row=rows.inside * columns.positions * p.channels, tap=rows.inside * columns.inside * p.channels)
-    if samples.x is None:
-        outputs = rows.positions * columns.positions * p.channels
-        low, high = max(-samples.low, 0), max(samples.high, 0)
-        cuts: list[dict[str, float]] = [{}, {"below": 1.0}, {"above": 1.0}]
-        signs = [{"negative": 1.0, "quotient": _most_ones(low)}] * (samples.low < 0) + [{"quotient": _most_ones(high)}]
-        bill.choose(outputs, name, *(sign | cut for sign in signs for cut in cuts))
-        return bill
-    x = samples.x.reshape(-1, p.window.in_h, p.window.in_w, p.channels).astype(np.int64)
-    sums = np.zeros((len(x), p.window.out_h, p.window.out_w, p.channels), np.int64)
-    for _, _, (row, column), (from_row, from_column) in taps(p.window):
-        sums[:, row, column] += x[:, from_row, from_column]
-    count = np.outer(rows.count, columns.count)[:, :, None]
-    quotient = (np.abs(sums) + count // 2) // count
-    code = np.sign(sums) * quotient
-    found = {"negative": sums < 0, "below": code < p.lo, "above": code > p.hi, "quotient": ones(quotient)}
-    bill.add(name, **{event: float(each.sum()) / len(x) for event, each in found.items()})
-    return bill
-
-
-def _most_ones(largest: int) -> float:
-    """Most bits that are 1 in a number up to `largest`."""
-    return float(max(largest.bit_count(), largest.bit_length() - 1))
-
-
 def conv2d_max_pool2d(step: Step, samples: Samples) -> Bill:
     """Count ``eng_conv2d_max_pool2d_s8``."""
     p, bill, name = step.params, Bill(), "eng_conv2d_max_pool2d_s8"
@@ -261,7 +199,7 @@ def conv2d_max_pool2d(step: Step, samples: Samples) -> Bill:
     rows, columns = axes(p.pool)
     positions = rows.positions * columns.positions
     bill.add(name, call=1, row=rows.positions, column=positions, channel=positions * conv.out_c)
-    _outside(bill, name, rows, columns)
+    outside(bill, name, rows, columns)
     conv_rows, conv_columns = (_at_taps(pool, axis) for pool, axis in zip((rows, columns), axes(conv.window), strict=True))
     pools = rows.inside * columns.inside
     bill.add(name, pool_row=rows.inside * columns.positions, pool_tap=pools)

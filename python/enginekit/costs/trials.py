@@ -69,11 +69,11 @@ def several(rng: Rng, count: int, largest: float) -> tuple[Rescale, ...]:
     return tuple(rescale(rng, largest) for _ in range(count if rng.random() < 0.5 else 1))
 
 
-def geometry(rng: Rng, *, largest: int = 6, dilated: bool = True) -> Window:
+def geometry(rng: Rng, *, largest: int = 6, taps: int = 3, dilated: bool = True) -> Window:
     """Draw a window, with every position seeing something of the image."""
     while True:
         h, w = (int(n) for n in rng.integers(1, largest + 1, 2))
-        kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
+        kernel = tuple(int(n) for n in rng.integers(1, taps + 1, 2))
         (down, right), (rows, columns) = rng.integers(1, 4, 2).tolist(), rng.integers(1, 3, 2).tolist()
         spread = dilated and rng.random() < 0.5
         padding = Padding.SAME if rng.random() < 0.7 else Padding.VALID
@@ -148,8 +148,10 @@ def depthwise(rng: Rng, kernel: str, *, largest: int = 6) -> Trial:
 
 
 def pool(rng: Rng, kernel: str) -> Trial:
-    """Draw a pool."""
-    win, channels = geometry(rng, dilated=False), int(rng.integers(1, 5))
+    """Draw a pool; some over a whole image of more than 255 pixels."""
+    win, channels = geometry(rng, taps=5, dilated=False), int(rng.integers(1, 5))
+    if rng.random() < 0.1:
+        win, channels = Window(16, 17, 1, 1, 16, int(rng.integers(16, 18)), 1, 1, 1, 1, 0, 0), 1
     limits = output(rng)
     x = codes(rng, win.in_h, win.in_w, channels)
     return trial(kernel, records.Pool2DParams(win, channels, limits.lo, limits.hi), x, win.out_h * win.out_w * channels)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from avr_kernels import ROOT, Bench, build, s24, word
-from emitted_layers import Layers, cases
+from emitted_layers import Layers, cases, inputs
 from random_graphs import R6, Chain, R
 
 from engine import kernels
@@ -16,7 +16,6 @@ from enginekit.costs.depthwise import ShortChannels
 from enginekit.encode.choose import Optimize, encode
 from enginekit.encode.depthwise import MOST_TAPS, depthwise_layers
 from enginekit.encode.steps import Rounding, short_steps
-from enginekit.proofs import prove
 
 ZERO = {"activation": R, "zero": -128}
 LAYERS = {
@@ -48,31 +47,9 @@ def bench(tmp_path_factory):
     return Bench(build(tmp_path_factory.mktemp("avr"), [ROOT / f"csrc/avr/{name}.S" for name in names]))
 
 
-def inputs(case):
-    """Random and constant inputs, and those that drive the accumulator to its ends."""
-    shape, rng = case.model.input.shape, np.random.default_rng(1)
-    yield "random", rng.integers(-128, 128, shape)
-    for code in (-128, 127):
-        yield f"all {code}", np.full(shape, code)
-    yield "extremes", rng.choice([-128, 127], shape)
-    for adversary, _ in prove(case.model)[0].adversaries:
-        yield "adversary", adversary.reshape(shape)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_layers(layers, name):
-    case = layers.cases[name]
-    for kind, codes in inputs(case):
-        x = codes.astype(np.int8)
-        want = case.model.run(x)
-        on_chip, call = layers.chip(name, x)
-        for where, got in (("host", layers.host(name, x)), ("chip", on_chip)):
-            bad = np.flatnonzero(got != want)
-            assert bad.size == 0, f"{name}, {where}, {kind}: at {bad[0]} {got.flat[bad[0]]} instead of {want.flat[bad[0]]}"
-        predicted = case.candidate.mean_cycles(x)
-        assert abs(call.cycles / predicted - 1) < 0.01, f"{name}, {kind}: {call.cycles} cycles, {predicted} predicted"
-        assert call.cycles <= 1.01 * case.candidate.cycles, f"{name}, {kind}"
-        assert call.stack <= 100
+    layers.check(name, inputs(layers.cases[name]))
 
 
 def test_every_kernel_is_reached():

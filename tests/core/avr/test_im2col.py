@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from avr_kernels import ROOT, Bench, build, s24, word
-from emitted_layers import Layers, cases
+from emitted_layers import Layers, cases, inputs
 from random_graphs import R6, SAME, Chain, R
 
 from enginekit.encode.im2col import MOST_TAPS, im2col_layers
 from enginekit.encode.im2col_cycles import PRODUCTS, SKIPPED
-from enginekit.proofs import prove
 
 ZERO = {"activation": R, "zero": -128}
 LAYERS = {
@@ -41,39 +40,9 @@ def bench(tmp_path_factory):
     return Bench(build(tmp_path_factory.mktemp("avr"), [ROOT / "csrc/avr/im2col_s24.S"]))
 
 
-def inputs(case):
-    """Random, sparse and constant inputs, and those that drive the accumulator to its ends."""
-    shape, rng = case.model.input.shape, np.random.default_rng(1)
-    for share in (1.0, 0.5, 0.05):
-        yield f"{share:.0%}", np.where(rng.random(shape) < share, rng.integers(-128, 128, shape), -128)
-    for code in (-128, 127):
-        yield f"all {code}", np.full(shape, code)
-    yield "extremes", rng.choice([-128, 127], shape)
-    for adversary, _ in prove(case.model)[0].adversaries:
-        yield "adversary", adversary.reshape(shape)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_layers(layers, name):
-    case = layers.cases[name]
-    for kind, codes in inputs(case):
-        x = codes.astype(np.int8)
-        want = case.model.run(x)
-        for where, got in (("host", layers.host(name, x)), ("chip", layers.chip(name, x)[0])):
-            bad = np.flatnonzero(got != want)
-            assert bad.size == 0, f"{name}, {where}, {kind}: at {bad[0]} {got.flat[bad[0]]} instead of {want.flat[bad[0]]}"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_cycles(layers, name):
-    case = layers.cases[name]
-    for kind, codes in inputs(case):
-        x = codes.astype(np.int8)
-        _, call = layers.chip(name, x)
-        predicted = case.candidate.mean_cycles(x)
-        assert abs(call.cycles / predicted - 1) < 0.01, f"{name}, {kind}: {call.cycles} cycles, {predicted} predicted"
-        assert call.cycles <= 1.01 * case.candidate.cycles, f"{name}, {kind}"
-        assert call.stack <= 100
+    layers.check(name, inputs(layers.cases[name], (1.0, 0.5, 0.05)))
 
 
 def stream(rng, w, start, rows):
