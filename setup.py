@@ -31,7 +31,7 @@ TWINS = (
     if platform.machine() in ("x86_64", "AMD64")
     else {}
 )
-PACKING_SOURCES = [f"csrc/x86/{name}.c" for name in ("depthwise", "image", "lanes", "products")]
+PACKING_SOURCES = [f"csrc/x86/{name}.c" for name in ("depthwise", "image", "lanes", "mul", "products")]
 DISPATCH_SOURCES = [
     "csrc/x86/dispatch.c",
     "csrc/x86/dispatch_train.c",

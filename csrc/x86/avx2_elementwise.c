@@ -37,16 +37,61 @@ static inline wide wide_codes(const int8_t *x)
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)x));
 }
 
-static inline uint32_t wide_none(wide v, wide mask)
+static inline wide wide_bytes(int8_t v)
 {
-    const __m256i none = _mm256_cmpeq_epi32(_mm256_and_si256(v, mask), _mm256_setzero_si256());
-    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(none));
+    return _mm256_set1_epi8(v);
 }
 
-static inline __m128i wide_narrow(wide v)
+static inline wide wide_and(wide a, wide b)
 {
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    return _mm_packs_epi16(words, words);
+    return _mm256_and_si256(a, b);
+}
+
+static inline wide wide_less(wide a, wide b)
+{
+    return _mm256_min_epu32(a, b);
+}
+
+static inline wide wide_floats(float f)
+{
+    return _mm256_castps_si256(_mm256_set1_ps(f));
+}
+
+static inline wide wide_choose(wide v, wide a, wide b)
+{
+    const __m256 chosen = _mm256_blendv_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(a), _mm256_castsi256_ps(v));
+    return _mm256_castps_si256(chosen);
+}
+
+/* In the mode that floor_mode sets. */
+static inline wide wide_floor(wide v, wide scale, wide offset)
+{
+    const __m256 f = _mm256_cvtepi32_ps(v);
+    return _mm256_cvtps_epi32(_mm256_fmadd_ps(f, _mm256_castsi256_ps(scale), _mm256_castsi256_ps(offset)));
+}
+
+static inline uint32_t floor_mode(void)
+{
+    const uint32_t mode = _mm_getcsr();
+    _mm_setcsr(_MM_MASK_MASK | _MM_ROUND_DOWN);
+    return mode;
+}
+
+static inline void restore_mode(uint32_t mode)
+{
+    _mm_setcsr(mode);
+}
+
+static inline uint32_t wide_zero(wide v)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(v, _mm256_setzero_si256())));
+}
+
+static inline void wide_narrow(const wide *v, wide lo, wide hi, int8_t *y)
+{
+    const __m256i codes = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+    const __m256i clamped = _mm256_min_epi8(_mm256_max_epi8(codes, lo), hi);
+    _mm256_storeu_si256((void *)y, _mm256_permutevar8x32_epi32(clamped, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
 }
 
 #include "elementwise_run.h"

@@ -37,14 +37,62 @@ static inline wide wide_codes(const int8_t *x)
     return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)x));
 }
 
-static inline uint32_t wide_none(wide v, wide mask)
+static inline wide wide_bytes(int8_t v)
 {
-    return _mm512_testn_epi32_mask(v, mask);
+    return _mm512_set1_epi8(v);
 }
 
-static inline __m128i wide_narrow(wide v)
+static inline wide wide_and(wide a, wide b)
 {
-    return _mm512_cvtsepi32_epi8(v);
+    return _mm512_and_si512(a, b);
+}
+
+static inline wide wide_less(wide a, wide b)
+{
+    return _mm512_min_epu32(a, b);
+}
+
+static inline wide wide_floats(float f)
+{
+    return _mm512_castps_si512(_mm512_set1_ps(f));
+}
+
+static inline wide wide_choose(wide v, wide a, wide b)
+{
+    return _mm512_mask_mov_epi32(b, _mm512_movepi32_mask(v), a);
+}
+
+#define DOWN (_MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
+
+static inline wide wide_floor(wide v, wide scale, wide offset)
+{
+    const __m512 f = _mm512_cvt_roundepi32_ps(v, DOWN);
+    const __m512 real = _mm512_fmadd_round_ps(f, _mm512_castsi512_ps(scale), _mm512_castsi512_ps(offset), DOWN);
+    return _mm512_cvt_roundps_epi32(real, DOWN);
+}
+
+/* The instructions have it. */
+static inline uint32_t floor_mode(void)
+{
+    return 0;
+}
+
+static inline void restore_mode(uint32_t mode)
+{
+    (void)mode;
+}
+
+static inline uint32_t wide_zero(wide v)
+{
+    return _mm512_testn_epi32_mask(v, v);
+}
+
+static inline void wide_narrow(const wide *v, wide lo, wide hi, int8_t *y)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i codes = _mm512_packs_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+    const __m512i clamped = _mm512_min_epi8(_mm512_max_epi8(codes, lo), hi);
+    _mm512_storeu_si512(y, _mm512_permutexvar_epi32(order, clamped));
 }
 
 #include "elementwise_run.h"

@@ -23,6 +23,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 #include <cpuid.h>
 
 #include "depthwise.h"
+#include "mul.h"
 #include "products.h"
 
 /* Register sets that the operating system saves: bits of XCR0. */
@@ -117,6 +118,7 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     const twins *t = twins_of(isa);
     eng_x86_products products;
     eng_x86_depthwise depthwise;
+    eng_x86_mul mul;
     if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
         prepared.run = t->products;
         prepared.batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
@@ -126,6 +128,10 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
         prepared.run = t->depthwise;
         prepared.packed_size = depthwise.size;
         prepared.scratch_size = depthwise.scratch;
+    } else if (t != NULL && l->op == ENG_OP_MUL_S8 && eng_x86_mul_plan(&t->format, l, &mul)) {
+        prepared.run = t->elementwise[l->op];
+        prepared.packed_size = sizeof mul;
+        prepared.scratch_size = mul.room;
     } else {
         return prepare_elementwise(isa, l);
     }
@@ -147,6 +153,8 @@ void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
         eng_x86_products_pack(&twins_of(isa)->format, l, packed);
     } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8) {
         eng_x86_depthwise_pack(&twins_of(isa)->format, l, packed);
+    } else if (l->op == ENG_OP_MUL_S8) {
+        (void)eng_x86_mul_plan(&twins_of(isa)->format, l, packed);
     } else {
         eng_x86_elementwise_pack(l, packed);
     }

@@ -130,31 +130,7 @@ static bool plan_add(const eng_add_s8_params *p, int32_t sign, eng_x86_pair *pai
     return true;
 }
 
-#define FINE 15 /* further bits of a product's ratio: m2 < 2^15, and |p| < 2^16 */
-
-/* Real result: r p + zero_y, p = d d2. The kernel's two roundings shift it by at most 1/2 / 2^right before the last. */
-static bool plan_mul(const eng_mul_s8_params *p, eng_x86_pair *pair)
-{
-    const double r = ratio_of(&p->rescale), most = farthest(p->zero_x) * farthest(p->zero_x2);
-    uint32_t margin;
-    if (most * (double)(INT64_C(1) << p->rescale.left) >= 2147483648.0) {
-        return false; /* the portable kernel wraps */
-    }
-    pair->shift = shift_for(r * most);
-    const double unit = (double)(INT32_C(1) << pair->shift);
-    const double moved = 0.5 * unit / (double)(INT64_C(1) << p->rescale.right);
-    if (!settle(pair, &p->y, 4.0 + moved, &margin)) { /* m2 is cut off, and its product, and 2 to spare */
-        return false;
-    }
-    const double scaled = r * unit;
-    pair->m = (uint32_t)scaled;
-    pair->m2 = (uint32_t)((scaled - (double)pair->m) * (double)(INT32_C(1) << FINE));
-    pair->c = half_above(&p->y, pair->shift) + margin;
-    return true;
-}
-
-/* Codes of an operand that scratch keeps: a short row as often as fits a group at any start, or a group. */
-static size_t room_of(const eng_broadcast *b, uint32_t count)
+size_t eng_x86_room(const eng_broadcast *b, uint32_t count)
 {
     if (b->size == count) {
         return 0;
@@ -165,13 +141,8 @@ static size_t room_of(const eng_broadcast *b, uint32_t count)
 bool eng_x86_pair_plan(const eng_layer *l, eng_x86_pair *pair)
 {
     memset(pair, 0, sizeof *pair);
-    if (l->op == ENG_OP_MUL_S8) {
-        const eng_mul_s8_params *p = l->params;
-        pair->room = room_of(&p->x, p->count) + room_of(&p->x2, p->count);
-        return plan_mul(p, pair);
-    }
     const eng_add_s8_params *p = l->params;
-    pair->room = room_of(&p->x, p->count) + room_of(&p->x2, p->count);
+    pair->room = eng_x86_room(&p->x, p->count) + eng_x86_room(&p->x2, p->count);
     return plan_add(p, l->op == ENG_OP_SUB_S8 ? -1 : 1, pair);
 }
 
@@ -194,13 +165,14 @@ bool eng_x86_elementwise_plan(const eng_layer *l, size_t *packed, size_t *scratc
     switch (l->op) {
     case ENG_OP_ADD_S8:
     case ENG_OP_SUB_S8:
-    case ENG_OP_MUL_S8:
         *packed = sizeof pair;
         if (!eng_x86_pair_plan(l, &pair)) {
             return false;
         }
         *scratch = pair.room;
         return true;
+    case ENG_OP_MUL_S8:
+        return false; /* mul.h */
     case ENG_OP_MAX_POOL2D_S8:
     case ENG_OP_AVERAGE_POOL2D_S8:
         return plan_pool(l, scratch);
@@ -217,7 +189,7 @@ void eng_x86_elementwise_pack(const eng_layer *l, void *packed)
 {
     if (eng_is_table(l)) {
         pack_table(l, packed);
-    } else if (l->op == ENG_OP_ADD_S8 || l->op == ENG_OP_SUB_S8 || l->op == ENG_OP_MUL_S8) {
+    } else if (l->op == ENG_OP_ADD_S8 || l->op == ENG_OP_SUB_S8) {
         (void)eng_x86_pair_plan(l, packed);
     }
 }

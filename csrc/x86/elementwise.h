@@ -18,9 +18,11 @@ typedef struct {
 /* Elements that add, sub and mul compute at a time. */
 #define ENG_X86_GROUP 64
 
-/* add, sub, mul: one rounding in place of the reference's three, and a proof of where that could differ.
- *   add, sub  u = x * m + x2 * m2 + c
- *   mul       p = (x - zero) * (x2 - zero2),  u = p * m + floor(p * m2 / 2^15) + c
+/* Codes of scratch that an operand of theirs needs: a short row as often as fits a group at any start, or a group. */
+size_t eng_x86_room(const eng_broadcast *b, uint32_t count);
+
+/* add, sub: one rounding in place of the reference's three, and a proof of where that could differ.
+ *   u = x * m + x2 * m2 + c
  * modulo 2^32. y = clamp(floor(u / 2^shift), lo, hi) unless (u & doubtful) == 0: there u is so near to where y changes that the
  * group is computed by the portable kernel's own steps. See eng_x86_pair_plan for the bound.
  * x or x2 is repeated if it is shorter than the result; scratch keeps `room` codes of each, then. */

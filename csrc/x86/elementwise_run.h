@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twins mostly in plain C, for the compiler to make vectors of whatever instruction set includes this: inner loops have
  * constant lengths and local results, so that it can. Where it does not, vectors of AVX2. ENG_ELEMENTWISE lists the twins by
- * operator. The includer has defined wide, ENG_LANES                                   a vector of int32 wide_all(v),
- * wide_mul(a, b), wide_add, wide_sub   modulo 2^32 wide_codes(x)                                     the next codes
- *   wide_shift(v, n)                                  right, arithmetic; n in a vector's first 64 bits
- *   wide_none(v, mask)                                not 0 if (v & mask) == 0 in some lane
- *   wide_narrow(v)                                    saturated to codes, in the first bytes */
+ * operator. The includer has defined
+ *   wide, ENG_LANES                                a vector of int32
+ *   wide_all(v), wide_bytes(v)                     one number in every lane, or in every byte
+ *   wide_mul(a, b), wide_add, wide_sub, wide_and   modulo 2^32
+ *   wide_less(a, b)                                the smaller of unsigned numbers
+ *   wide_codes(x)                                  the next codes
+ *   wide_shift(v, n)                               right, arithmetic; n in a vector's first 64 bits
+ *   wide_floats(f)                                 a float in every lane
+ *   wide_choose(v, a, b)                           a where v < 0, else b
+ *   wide_floor(v, scale, offset)                   floor(scale * v + offset) in float, every operation rounded down
+ *   floor_mode(), restore_mode(mode)               around what calls wide_floor and is not inlined
+ *   wide_zero(v)                                   not 0 if some lane is 0
+ *   wide_narrow(v, lo, hi, y)                      writes four vectors, saturated to codes and clamped; lo, hi: in every byte
+ */
 #ifndef ENG_X86_ELEMENTWISE_RUN_H
 #define ENG_X86_ELEMENTWISE_RUN_H
 
@@ -13,6 +22,7 @@
 #include <string.h>
 
 #include "elementwise.h"
+#include "mul.h"
 
 #define ENG_INLINE static inline __attribute__((always_inline))
 #define GROUP      ENG_X86_GROUP
@@ -84,113 +94,158 @@ static const int8_t *take(operand *o, uint32_t count)
 /* eng_x86_pair in every lane. */
 typedef struct {
     wide m, m2, c, doubtful;
-    wide zero, zero2; /* of mul */
-    __m128i shift, lo, hi;
+    wide lo, hi; /* in every byte */
+    __m128i shift;
 } pair_vectors;
 
-static pair_vectors pair_vectors_of(const eng_x86_pair *pair, int8_t zero, int8_t zero2)
+static pair_vectors pair_vectors_of(const eng_x86_pair *pair)
 {
     const pair_vectors k = {.m = wide_all((int32_t)pair->m),
                             .m2 = wide_all((int32_t)pair->m2),
                             .c = wide_all((int32_t)pair->c),
                             .doubtful = wide_all((int32_t)pair->doubtful),
-                            .zero = wide_all(zero),
-                            .zero2 = wide_all(zero2),
-                            .shift = _mm_cvtsi32_si128(pair->shift),
-                            .lo = _mm_set1_epi8(pair->lo),
-                            .hi = _mm_set1_epi8(pair->hi)};
+                            .lo = wide_bytes(pair->lo),
+                            .hi = wide_bytes(pair->hi),
+                            .shift = _mm_cvtsi32_si128(pair->shift)};
     return k;
 }
 
-ENG_INLINE wide rough(const pair_vectors *k, bool product, wide x, wide x2)
+/* Writes a group. */
+ENG_INLINE void write_group(const wide *v, wide lo, wide hi, int8_t *y)
 {
-    if (!product) {
-        return wide_add(wide_add(wide_mul(x, k->m), k->c), wide_mul(x2, k->m2));
+#pragma GCC unroll 2
+    for (uint32_t j = 0; j < GROUP / ENG_LANES; j += 4) {
+        wide_narrow(v + j, lo, hi, y + j * ENG_LANES);
     }
-    const wide p = wide_mul(wide_sub(x, k->zero), wide_sub(x2, k->zero2));
-    const wide fine = wide_shift(wide_mul(p, k->m2), _mm_cvtsi32_si128(15));
-    return wide_add(wide_add(wide_mul(p, k->m), k->c), fine);
 }
 
 /* A group by the portable kernel's own steps: for those with doubtful elements. Ratios like 1/2 have many. */
-static void add_exactly(const eng_layer *l, const int8_t *x, const int8_t *x2, int8_t *y)
+static __attribute__((noinline)) void add_exactly(const eng_layer *l, const int8_t *x, const int8_t *x2, int8_t *y)
 {
     const eng_add_s8_params p = *(const eng_add_s8_params *)l->params;
     const int32_t sign = l->op == ENG_OP_SUB_S8 ? -1 : 1;
+    int8_t exact[GROUP];
     for (uint32_t i = 0; i < GROUP; ++i) {
         const int32_t a = (x[i] - p.zero_x) * (INT32_C(1) << ENG_ADD_SHIFT);
         const int32_t b = (x2[i] - p.zero_x2) * sign * (INT32_C(1) << ENG_ADD_SHIFT);
-        y[i] = written(rescaled(rescaled(a, &p.rescale_x) + rescaled(b, &p.rescale_x2), &p.rescale_y), &p.y);
+        exact[i] = written(rescaled(rescaled(a, &p.rescale_x) + rescaled(b, &p.rescale_x2), &p.rescale_y), &p.y);
     }
-}
-
-static void mul_exactly(const eng_layer *l, const int8_t *x, const int8_t *x2, int8_t *y)
-{
-    const eng_mul_s8_params p = *(const eng_mul_s8_params *)l->params;
-    for (uint32_t i = 0; i < GROUP; ++i) {
-        y[i] = written(rescaled((x[i] - p.zero_x) * (x2[i] - p.zero_x2), &p.rescale), &p.y);
-    }
+    memcpy(y, exact, GROUP);
 }
 
 /* A group; x and x2 are read before y is written. */
-ENG_INLINE void run_group(const eng_layer *l, const pair_vectors *k, bool product, const int8_t *x, const int8_t *x2, int8_t *y)
+ENG_INLINE void add_group(const eng_layer *l, const pair_vectors *k, const int8_t *x, const int8_t *x2, int8_t *y)
 {
-    __m128i codes[GROUP / ENG_LANES];
-    uint32_t doubts = 0;
+    wide u[GROUP / ENG_LANES], certain = wide_all(-1);
 #pragma GCC unroll 8
     for (uint32_t j = 0; j < GROUP / ENG_LANES; ++j) {
-        const wide u = rough(k, product, wide_codes(x + j * ENG_LANES), wide_codes(x2 + j * ENG_LANES));
-        doubts |= wide_none(u, k->doubtful);
-        codes[j] = _mm_min_epi8(_mm_max_epi8(wide_narrow(wide_shift(u, k->shift)), k->lo), k->hi);
+        const wide a = wide_mul(wide_codes(x + j * ENG_LANES), k->m), b = wide_mul(wide_codes(x2 + j * ENG_LANES), k->m2);
+        u[j] = wide_add(wide_add(a, k->c), b);
+        certain = wide_less(certain, wide_and(u[j], k->doubtful));
+        u[j] = wide_shift(u[j], k->shift);
     }
-    if (doubts != 0) {
-        int8_t exact[GROUP];
-        (product ? mul_exactly : add_exactly)(l, x, x2, exact);
-        memcpy(y, exact, GROUP);
+    if (__builtin_expect(wide_zero(certain) != 0, 0)) {
+        add_exactly(l, x, x2, y);
         return;
     }
+    write_group(u, k->lo, k->hi, y);
+}
+
+/* eng_x86_mul in every lane. */
+typedef struct {
+    wide zero, zero2, shift, scale, above, below;
+    wide lo, hi; /* in every byte */
+} product_vectors;
+
+static product_vectors product_vectors_of(const eng_x86_mul *mul, int8_t zero, int8_t zero2)
+{
+    const product_vectors k = {wide_all(zero),          wide_all(zero2),         wide_all(mul->shift), wide_floats(mul->scale),
+                               wide_floats(mul->above), wide_floats(mul->below), wide_bytes(mul->lo),  wide_bytes(mul->hi)};
+    return k;
+}
+
+ENG_INLINE void mul_group(const product_vectors *k, const int8_t *x, const int8_t *x2, int8_t *y)
+{
+    wide v[GROUP / ENG_LANES];
 #pragma GCC unroll 8
     for (uint32_t j = 0; j < GROUP / ENG_LANES; ++j) {
-        memcpy(y + j * ENG_LANES, codes + j, ENG_LANES);
+        const wide d = wide_sub(wide_codes(x + j * ENG_LANES), k->zero);
+        const wide p = wide_mul(d, wide_sub(wide_codes(x2 + j * ENG_LANES), k->zero2));
+        v[j] = wide_floor(wide_add(p, k->shift), k->scale, wide_choose(p, k->below, k->above));
+    }
+    write_group(v, k->lo, k->hi, y);
+}
+
+/* What is computed of groups: products if there are constants of them. */
+typedef struct {
+    const eng_layer *l;
+    const pair_vectors *pair;
+    const product_vectors *product;
+} pairing;
+
+ENG_INLINE void run_group(const pairing *g, bool product, const int8_t *x, const int8_t *x2, int8_t *y)
+{
+    if (product) {
+        mul_group(g->product, x, x2, y);
+    } else {
+        add_group(g->l, g->pair, x, x2, y);
     }
 }
 
-ENG_INLINE void run_pairs(const eng_layer *l, const pair_vectors *constants, bool product, uint32_t count, operand x,
-                          operand x2, int8_t *y)
+/* whole: neither operand is broadcast. */
+ENG_INLINE void run_pairs(const pairing *g, bool product, bool whole, uint32_t count, operand x, operand x2, int8_t *y)
 {
-    const pair_vectors k = *constants;
     uint32_t i = 0;
     for (; i + GROUP <= count; i += GROUP) {
-        const int8_t *const xi = take(&x, GROUP), *const x2i = take(&x2, GROUP);
-        run_group(l, &k, product, xi, x2i, y + i);
+        const int8_t *const xi = whole ? x.codes + i : take(&x, GROUP), *const x2i = whole ? x2.codes + i : take(&x2, GROUP);
+        run_group(g, product, xi, x2i, y + i);
     }
     if (i < count) {
         int8_t a[GROUP] = {0}, b[GROUP] = {0};
-        memcpy(a, take(&x, count - i), count - i);
-        memcpy(b, take(&x2, count - i), count - i);
-        run_group(l, &k, product, a, b, a);
+        memcpy(a, whole ? x.codes + i : take(&x, count - i), count - i);
+        memcpy(b, whole ? x2.codes + i : take(&x2, count - i), count - i);
+        run_group(g, product, a, b, a);
         memcpy(y + i, a, count - i);
+    }
+}
+
+ENG_INLINE void run_any_pairs(const pairing *g, bool product, uint32_t count, operand x, operand x2, int8_t *y)
+{
+    if (x.room == NULL && x2.room == NULL) {
+        run_pairs(g, product, true, count, x, x2, y);
+    } else {
+        run_pairs(g, product, false, count, x, x2, y);
     }
 }
 
 static void run_add(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_add_s8_params *const p = l->params;
-    const pair_vectors k = pair_vectors_of(packed, 0, 0);
+    const pair_vectors k = pair_vectors_of(packed);
+    const pairing g = {l, &k, NULL};
     void *const x = arena + l->x, *const x2 = arena + l->x2, *const y = arena + l->y, *const memory = scratch;
     int8_t *room = memory;
     const operand a = operand_of(&p->x, x, p->count, &room);
-    run_pairs(l, &k, false, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+    run_any_pairs(&g, false, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+}
+
+/* In the mode that wide_floor needs. */
+static __attribute__((noinline)) void run_products(const pairing *g, uint32_t count, operand x, operand x2, int8_t *y)
+{
+    run_any_pairs(g, true, count, x, x2, y);
 }
 
 static void run_mul(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_mul_s8_params *const p = l->params;
-    const pair_vectors k = pair_vectors_of(packed, p->zero_x, p->zero_x2);
+    const product_vectors k = product_vectors_of(packed, p->zero_x, p->zero_x2);
+    const pairing g = {l, NULL, &k};
     void *const x = arena + l->x, *const x2 = arena + l->x2, *const y = arena + l->y, *const memory = scratch;
     int8_t *room = memory;
     const operand a = operand_of(&p->x, x, p->count, &room);
-    run_pairs(l, &k, true, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+    const uint32_t mode = floor_mode();
+    run_products(&g, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+    restore_mode(mode);
 }
 
 /* sums[i] = sum over rows of x[i], i < width <= GROUP, rows `step` apart. */

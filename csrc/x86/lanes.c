@@ -224,6 +224,28 @@ static bool write_quick(const eng_x86_format *format, const output *o, int32_t *
     return false;
 }
 
+static float float_at(const int32_t *at)
+{
+    float v;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+bool eng_x86_quick_lane_of(const eng_x86_format *format, const eng_rescale *r, const eng_output_s8 *y, uint32_t bound,
+                           eng_x86_quick_lane *lane)
+{
+    const output o = {r, y, false, 0, bound};
+    int32_t column[ENG_X86_LANE * MOST_LANES];
+    if (!is_tame(&o) || !write_quick(format, &o, column) || column[FINE * format->lanes] != 0) {
+        return false;
+    }
+    lane->shift = column[SHIFT * format->lanes];
+    lane->scale = float_at(column + SCALE * format->lanes);
+    lane->offset = float_at(column + OFFSET * format->lanes);
+    lane->below = float_at(column + BELOW * format->lanes);
+    return true;
+}
+
 eng_x86_clamp eng_x86_clamp_of(const eng_output_s8 *y)
 {
     eng_x86_clamp clamp;

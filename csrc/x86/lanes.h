@@ -81,6 +81,16 @@ void eng_x86_repeat_lane(eng_x86_lane_packer *packer, uint32_t n, uint32_t same)
 /* The form of all lanes. The first `used` lanes have been added. */
 eng_x86_rounding eng_x86_end_lanes(eng_x86_lane_packer *packer, uint32_t used);
 
+/* Constants of the brief forms, of one output. */
+typedef struct {
+    int32_t shift;
+    float scale, offset, below;
+} eng_x86_quick_lane;
+
+/* Those of sums of at most `bound` that are rounded twice; false if none are right. */
+bool eng_x86_quick_lane_of(const eng_x86_format *format, const eng_rescale *r, const eng_output_s8 *y, uint32_t bound,
+                           eng_x86_quick_lane *lane);
+
 /* The twins. */
 void eng_avx2_quick(const int32_t *lane, const int32_t *acc, int32_t *codes);
 void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *codes);
