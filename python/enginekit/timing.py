@@ -32,8 +32,8 @@ def calibrate(call: Callable[[], object], seconds: float) -> int:
         calls = max(calls * 2, int(calls * seconds / max(took, 1e-9)))
 
 
-#: Pause after which threads that wait for more work by spinning have gone to sleep.
-REST = 0.02
+#: Pause after which threads that wait for more work by spinning have gone to sleep: ONNX Runtime's do it for some 30 ms.
+REST = 0.1
 
 
 def race(
