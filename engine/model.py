@@ -223,8 +223,8 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview, *, thr
         A ``.tflite`` file, or its contents.
     threads : int, optional
         How many threads may share a batch, the caller's among them: 1 ... 256. If not given, the environment variable
-        ``ENGINE_THREADS``, or 1. A second thread is used only for batches of enough work to pay for waking it, and never
-        within one sample. The number changes no byte of any result.
+        ``ENGINE_THREADS``, or 1. They are asked for only with batches of enough work, and woken only for a long one or for
+        many in a row; a sample is never split. The number changes no byte of any result.
 
     Returns
     -------

@@ -346,14 +346,23 @@ class Session final : public Runnable
             const py::gil_scoped_release release;
             part(arena.get(), 0, count);
         } else {
-            std::vector<Lent> arenas;
-            for (size_t i = 0; i < helpers; ++i) {
-                arenas.emplace_back(pool_);
-            }
-            const py::gil_scoped_release release;
-            Workers::instance().share(
-                count, helpers, [&](size_t helper, size_t first, size_t last) { part(arenas[helper].get(), first, last); });
+            share(count, helpers, arena, part);
         }
+    }
+
+    // A thread has the same arena in every call, near it, and computes whole groups of samples.
+    template <typename Part> void share(size_t count, size_t helpers, const Lent &own, const Part &part)
+    {
+        std::deque<Lent> others;
+        for (size_t i = 1; i < helpers; ++i) {
+            others.emplace_front(pool_); // given back in the opposite order
+        }
+        const size_t grain = std::min(prepared_.samples(), (count + helpers - 1) / helpers);
+        const py::gil_scoped_release release;
+        const auto with_arena = [&](size_t helper, size_t first, size_t last) {
+            part((helper == 0 ? own : others[helpers - 1 - helper]).get(), first, last);
+        };
+        Workers::instance().share(count, grain, helpers, Sleepers::WAKE_FOR_LONG, with_arena);
     }
 
     std::vector<Port> inputs_, outputs_, traced_;

@@ -32,11 +32,12 @@ template <typename Part> void share(const engine_team *team, size_t count, const
         }
         return;
     }
-    engine::Workers::instance().share(count, helpers, [&part](size_t, size_t first, size_t last) {
+    const auto parts = [&part](size_t, size_t first, size_t last) {
         for (size_t i = first; i < last; ++i) {
             part(i);
         }
-    });
+    };
+    engine::Workers::instance().share(count, 1, helpers, engine::Sleepers::WAKE, parts);
 }
 
 // Run part(first, size) for as many ranges of [0, count) as there are threads, cut at multiples of grain.
