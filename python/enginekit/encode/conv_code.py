@@ -151,11 +151,11 @@ class Conv3x3Code(Candidate):
     @property
     def _between(self) -> int:
         """Cycles of the shared end of a filter whose sum is between its start and the clamp."""
-        return 32 + self._jump + 3 * (16 - self.shift)
+        return 30 + self._jump + 3 * (16 - self.shift)
 
     def _clamped(self, bits: int) -> int:
         """Cycles of the shared end of a filter whose sum is clamped when shifted by so many bits."""
-        return 33 + self._jump + 3 * bits
+        return 31 + self._jump + 3 * bits
 
     @property
     def _outside(self) -> int:
@@ -192,7 +192,7 @@ class Conv3x3Code(Candidate):
             "still_input": (self.zero_x + 128) & 0xFF,
             "compare": _lines(f"cpc r{n}, r18" for n in range(_INPUT + 1, _INPUT + 16)),
             "still": _lines(line for code in self.still for line in (f"ldi r18, {code & 0xFF}", "st X+, r18")),
-            "align": _lines(["lsl r21", "rol r22", "brcs 3f"] * (16 - self.shift)),
+            "align": _lines(["lsl r20", "rol r21", "brcs 3f"] * (16 - self.shift)),
             "filters": "\n".join(_lines([*_filter(each), f"{call} .L{self.symbol}_code"]) for each in self.filters),
             "row_step": _lines(self._row_step),
         }

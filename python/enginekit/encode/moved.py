@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,26 @@ _CELL, _CELLS, _RUNS = 255, 255, 40
 _LEAST_INPUTS = 128
 #: Bytes on AVR of eng_dense_rows and eng_moved.
 _ROWS_BYTES, _MOVED_BYTES = 9, 6
-#: Cycles of eng_moved_s8: call, input read, cell at rest, cell that moved, run.
-_SEARCH, _SEARCH_INPUT, _SEARCH_REST, _SEARCH_MOVED, _SEARCH_RUN = 52, 10, 8, 17, 3
-#: Cycles of eng_dense_moved<R>_s24: call, block, its share a row, run, cell, product, input that differs, less, or is at rest,
-#: and a product that leaves 16 bits.
-_CALL, _BLOCK, _ROW, _RUN, _CELL_MOVED, _PRODUCT, _DIFFERS, _LESS, _AT_REST, _OVERFLOW = 125, 55, 19, 16, 4, 8, 11, 4, 15, 26
+#: Cycles of eng_dense_moved<R>_s24: call, block, its share a row, no run, run, cell, product, input that differs, less, or is
+#: at rest.
+_CALL, _BLOCK, _ROW, _NO_RUN, _RUN, _CELL_MOVED, _PRODUCT, _DIFFERS, _LESS, _AT_REST = 127, 56, 12, 2, 30, 4, 9, 11, 4, 15
+
+
+class _Search(NamedTuple):
+    """Cycles of eng_moved_s8: call, code at rest, input read, cell at rest, cell that moved, run, last cell if it moved."""
+
+    call: int
+    code: int
+    input_: int
+    rest: int
+    moved: int
+    run: int
+    last: int
+
+
+#: Longest cell whose codes at rest lie in registers; cycles of such cells and of others.
+_SHORT = 14
+_SHORT_SEARCH, _LONG_SEARCH = _Search(120, 3, 4, 8, 22, 7, -8), _Search(94, 0, 10, 9, 18, 3, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +120,22 @@ class DenseMoved(Candidate):
         return self.sum_size + 1 + 2 * self.capacity
 
     @property
+    def search(self) -> _Search:
+        """Cycles of the search."""
+        return _SHORT_SEARCH if len(self.rest) <= _SHORT else _LONG_SEARCH
+
+    @property
     def cycles(self) -> float | None:
-        """Cycles of the slowest inputs that are thinkable: every cell moves in its last input, and the search is in vain."""
+        """Cycles of the slowest inputs that are thinkable: every cell differs in its last input, and the search is in vain.
+
+        What is found instead takes no longer than all inputs: `limit` sees to that.
+        """
         if self.requant.cycles is None:
             return None
-        cell = _SEARCH_INPUT * len(self.rest) + _SEARCH_MOVED
-        return _SEARCH + self.cells * cell + _SEARCH_RUN * self.capacity + self.part.cycles + self.requant.cycles
+        s, period = self.search, len(self.rest)
+        moved = min(self.limit + 1, self.cells)
+        found = s.call + s.code * period + self.cells * (s.input_ * period + s.rest) + moved * (s.moved - s.rest)
+        return found + s.run * (self.capacity + 1) + self.part.cycles + self.requant.cycles
 
     def mean_cycles(self, samples: NDArray[Any]) -> float | None:
         """Mean cycles over inputs of this step."""
@@ -128,22 +153,19 @@ class DenseMoved(Candidate):
         over = (np.cumsum(moved) > self.limit) | (np.cumsum(opened) > self.capacity)
         seen = slice(0, int(over.argmax()) + 1 if over.any() else self.cells)
         first = np.where(moved, (differences != 0).argmax(axis=1) + 1, len(self.rest))[seen]
-        search = _SEARCH + _SEARCH_INPUT * int(first.sum()) + _SEARCH_RUN * int(opened[seen].sum())
-        search += int(np.where(moved[seen], _SEARCH_MOVED, _SEARCH_REST).sum())
+        s = self.search
+        search = s.call + s.code * len(self.rest) + s.input_ * int(first.sum()) + s.run * int(opened[seen].sum())
+        search += int(np.where(moved[seen], s.moved, s.rest).sum())
         if over.any():
             return search + self.part.cycles
-        search -= int(moved[-1])  # its run is not closed
-        return search + self._moved_cycles(differences, int(moved.sum()), int(opened.sum()))
+        return search + s.last * int(moved[-1]) + self._moved_cycles(differences, int(moved.sum()), int(opened.sum()))
 
     def _moved_cycles(self, differences: NDArray[np.int64], cells: int, runs: int) -> int:
         rows, active = self.part.rows, differences[(differences != 0).any(axis=1)].ravel()
         inputs = int((active != 0).sum()) * (_PRODUCT * rows + _DIFFERS) + int((active < 0).sum()) * _LESS
         inputs += int((active == 0).sum()) * _AT_REST
-        block = _BLOCK + _ROW * rows + _RUN * runs + _CELL_MOVED * cells + inputs
-        weights = self.part.w.transpose(0, 2, 1).reshape(self.part.blocks * rows, -1).astype(np.int64)
-        sums = self.rest_sums[:, None] + np.cumsum(weights * differences.ravel(), axis=1)
-        page = np.concatenate([self.rest_sums[:, None], sums], axis=1) + 0x8000 >> 16
-        return _CALL + self.part.blocks * block + _OVERFLOW * int((np.diff(page, axis=1) != 0).sum())
+        block = _BLOCK + _ROW * rows + (_RUN * runs or _NO_RUN) + _CELL_MOVED * cells + inputs
+        return _CALL + self.part.blocks * block
 
     def emit(self, at: Place) -> StepText:
         """Write definitions and calls."""
@@ -207,7 +229,7 @@ def dense_moved_layers(context: Context) -> Iterator[DenseMoved]:
 
 
 def _limit(part: DenseRows, cells: int, period: int) -> int:
-    """Cells that may have moved before all inputs cost less, if four in five inputs of such a cell differ."""
-    rows = part.rows
-    cell = period * (0.8 * (_PRODUCT * rows + _DIFFERS) + 0.2 * _AT_REST) + _CELL_MOVED
-    return int(min(part.cycles / (part.blocks * cell), cells))
+    """Cells that may have moved so that they never take longer than all inputs: all of them differ, and are less."""
+    cell = period * (_PRODUCT * part.rows + _DIFFERS + _LESS) + _CELL_MOVED
+    block = _BLOCK + _ROW * part.rows + _RUN * min(_RUNS, -(-cells // 2))
+    return int(min(max((part.cycles - _CALL) // part.blocks - block, 0) // cell, cells))
