@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine import Model, training
+from engine.graph import Layer, NoOptions, Tensor
 from enginekit.compress import Compression, compress
 from enginekit.datasets import mnist
 from enginekit.quantize import quantize
@@ -72,8 +73,18 @@ def conv_net() -> Trained:
     return train(layers, (28, 28, 1), 2, small_sums=True)
 
 
+def with_argmax(net: Trained) -> Trained:
+    """Let a network end in the index of its largest output."""
+    graph = net.model.graph
+    index = Tensor("index", (1,), np.dtype(np.int32))
+    layer = Layer("argmax", "argmax", graph.outputs, (len(graph.tensors),), NoOptions())
+    graph = replace(graph, tensors=(*graph.tensors, index), layers=(*graph.layers, layer), outputs=layer.outputs)
+    return Trained(Model(graph), net.accuracy, net.images)
+
+
 NETWORKS = {
     "784-8-10": lambda: dense_net(8),
+    "784-8-10, argmax": lambda: with_argmax(dense_net(8)),
     "784-32-10": lambda: dense_net(32),
     "784-40-10": lambda: dense_net(40),
     "784-32-10, 4 bits": lambda: dense_net(32, compression=Compression(bits=4)),

@@ -26,7 +26,7 @@ from enginekit.costs.measure import table_name
 from enginekit.emit import emit
 from enginekit.encode.choose import Encoding, Optimize, encode, fixed_flash
 from enginekit.encode.plain import plain
-from enginekit.plan import plan
+from enginekit.plan import Plan, plan
 
 ON_CHIP = True
 CLOCK = 20_000  # cycles a millisecond
@@ -42,6 +42,11 @@ trained = functools.cache(lambda name: NETWORKS[name]())
 def table() -> costs.Table:
     """Costs of the toolchain on the PATH."""
     return costs.load(table_name(toolchain.find().version))
+
+
+def own_code(foreseen: Plan) -> int:
+    """Bytes of code written for single layers, weights that are instructions and calls of groups not included."""
+    return sum(step.own_code for step in foreseen.steps)
 
 
 class Counter:
@@ -69,9 +74,13 @@ class Counter:
 
     @property
     def code(self) -> int:
-        """Bytes of flash beyond weights, tables and the firmware with its link: kernels, and the function that calls them."""
+        """Bytes of flash beyond weights, tables and the firmware with its link.
+
+        Kernels, those written for one layer too, and the function that calls them.
+        """
         link = fixed_flash(self.model, self.encoding.table, golden=0) - FRAME_CODE
-        return self.image.flash - link - plan(self.model, self.encoding).flash
+        foreseen = plan(self.model, self.encoding)
+        return self.image.flash - link - foreseen.flash + own_code(foreseen)
 
     def layers(self) -> list[dict[str, Any]]:
         """What each step took, on average of all runs."""
@@ -106,7 +115,7 @@ def measure(net: Trained, encoding: Encoding, folder: Path) -> dict[str, Any]:
         "hard_inputs_ms": round(max(hard) / CLOCK, 3),
         "accuracy_int8": net.accuracy,
         "flash": counter.image.flash,
-        "data": foreseen.flash,
+        "data": foreseen.flash - own_code(foreseen),
         "code": counter.code,
         "ram_static": counter.image.ram,
         "arena": counter.arena_bytes,
@@ -179,7 +188,7 @@ def test_layer(benchmark: Any, record: Record, folder: Path, name: str) -> None:
             "outputs": int(np.prod(model.output.shape)),
             "cycles": round(means[0]),
             "cycles_strokes": round(means[1]),
-            "data": plan(model, encoding).flash,
+            "data": plan(model, encoding).flash - own_code(plan(model, encoding)),
             "code": counter.code,
             "stack": counter.chip.stack_peak,
         }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twins of src/requant_s24.c. The product of 24 x 32 bits is summed by bytes from the lowest, without byte 0, which has only one
- * contribution and so no carry; the byte at the shift is the code plus 128, unless the one above is not zero.
+ * contribution and so no carry; the byte at the shift is the code plus 128, unless the one above is not zero. T: the shift is 32,
+ * and the product is moved up by a byte.
  *
- * X sums, Y codes, Z records, r25:r24 sums left, r20:r18 sum, mult0 ... mult3, product1 ... product6, r16 zero, r8 lo + 128,
- * r9 hi + 128, r10 0x80 if negative sums give lo. */
+ * X sums, Y codes, Z records, r25:r24 sums left, r20:r18 sum, mult0 ... mult3, product1 ... product6, r16 zero, r8 lo,
+ * r9 hi, r10 0x80 if negative sums give lo. */
 
     .equ    STEP, 0
     .equ    COUNT, 2
@@ -64,11 +65,19 @@
     adc     product6, r1
     .endm
 
-    .macro  requant shift
-    .section .text.eng_requant\shift\()_s24_s8, "ax", @progbits
-    .global eng_requant\shift\()_s24_s8
-    .type   eng_requant\shift\()_s24_s8, @function
-eng_requant\shift\()_s24_s8:
+    .section .text.eng_requant_s24_s8, "ax", @progbits
+    .global eng_requant32_s24_s8
+    .type   eng_requant32_s24_s8, @function
+eng_requant32_s24_s8:
+    set
+    rjmp    .Lrequant
+    .size   eng_requant32_s24_s8, . - eng_requant32_s24_s8
+
+    .global eng_requant40_s24_s8
+    .type   eng_requant40_s24_s8, @function
+eng_requant40_s24_s8:
+    clt
+.Lrequant:
     .irp    reg, 2,3,8,9,10,12,13,14,15,16,17,28,29
     push    r\reg
     .endr
@@ -77,12 +86,8 @@ eng_requant\shift\()_s24_s8:
     movw    r28, r20
     ldd     r24, Z+COUNT
     ldd     r25, Z+COUNT+1
-    ldd     r16, Z+LO
-    subi    r16, 0x80
-    mov     r8, r16
-    ldd     r16, Z+HI
-    subi    r16, 0x80
-    mov     r9, r16
+    ldd     r8, Z+LO
+    ldd     r9, Z+HI
     ldd     r10, Z+NEGATIVE_IS_LO
     lsr     r10
     ror     r10
@@ -90,8 +95,6 @@ eng_requant\shift\()_s24_s8:
     ldd     r31, Z+STEP+1
     mov     r30, r0
     ldi     r16, 0
-    adiw    r24, 0
-    brne    1f
     rjmp    7f
 2:  adiw    r30, 8
     mov     r18, r8
@@ -107,44 +110,45 @@ eng_requant\shift\()_s24_s8:
     ld      mult2, Z+
     ld      mult3, Z+
     multiply
-    sbrs    r20, 7
-    rjmp    3f
-    sub     product3, mult0
-    sbc     product4, mult1
-    sbc     product5, mult2
-    sbc     product6, mult3
-3:
-    .if     \shift == 40
+    tst     r20
+    brmi    .Lnegative
+.Lshift:
+    brts    .Lshift32
+.Lround:
     add_offset product2, product3, product4, product5, product6
     mov     r18, product5
-    mov     r0, product6
-    .else
-    add_offset product1, product2, product3, product4, product5
-    mov     r18, product4
-    mov     r0, product5
-    .endif
     breq    4f
     mov     r18, r9
-    sbrc    r0, 7
+    sbrc    product6, 7
     mov     r18, r8
-4:  cp      r18, r8
-    brsh    5f
+    rjmp    6f
+4:  subi    r18, 0x80
+    cp      r18, r8
+    brge    5f
     mov     r18, r8
 5:  cp      r9, r18
-    brsh    6f
+    brge    6f
     mov     r18, r9
-6:  subi    r18, 0x80
-    st      Y+, r18
-    sbiw    r24, 1
-    breq    7f
+6:  st      Y+, r18
+7:  sbiw    r24, 1
+    brcs    8f
     rjmp    1b
-7:  .irp    reg, 29,28,17,16,15,14,13,12,10,9,8,3,2
+8:  .irp    reg, 29,28,17,16,15,14,13,12,10,9,8,3,2
     pop     r\reg
     .endr
     clr     r1
     ret
-    .size   eng_requant\shift\()_s24_s8, . - eng_requant\shift\()_s24_s8
-    .endm
-
-    requant 32
-    requant 40
+.Lnegative:
+    sub     product3, mult0
+    sbc     product4, mult1
+    sbc     product5, mult2
+    sbc     product6, mult3
+    rjmp    .Lshift
+.Lshift32:
+    mov     product6, product5
+    mov     product5, product4
+    mov     product4, product3
+    mov     product3, product2
+    mov     product2, product1
+    rjmp    .Lround
+    .size   eng_requant40_s24_s8, . - eng_requant40_s24_s8

@@ -11,10 +11,12 @@ from engine.errors import EngineError
 from engine.graph import Activation
 from engine.model import Model
 from enginekit import costs, onchip, toolchain
+from enginekit.costs.calls import FRAME_CODE
 from enginekit.costs.measure import measure, measure_trainers, table_name
 from enginekit.costs.stack import Program, UnboundedStackError
 from enginekit.costs.table import TRAINER
-from enginekit.encode.choose import Optimize, encode
+from enginekit.emit import emit
+from enginekit.encode.choose import Optimize, encode, fixed_flash
 from enginekit.plan import plan
 
 #: Of every kind of kernel that trains, so that a table of trainers that has become old is noticed in seconds.
@@ -107,6 +109,17 @@ def test_a_firmware_costs_what_was_planned(name, optimize, folder):
         assert step.mean_cycles == pytest.approx(cycles, rel=0.01 if steady else 0.03, abs=8), step
     assert planned.mean_ms * 20_000 == pytest.approx(run.cycles.mean(), rel=0.01)
     assert run.cycles.max() <= planned.worst_ms * 20_000
+
+
+def test_the_smallest_dense_network_with_argmax_takes_at_most_600_bytes_of_code(folder):
+    model = Model(Chain((784,), zero=-128).dense(8, Activation.RELU, zero=-128).dense(10).argmax().graph())
+    x, table = inputs(model, 3), costs.load(table_name(toolchain.find().version))
+    encoding = encode(model, Optimize.SIZE, samples=x, table=table)
+    image = toolchain.build_firmware(emit(model, golden=[], optimize=encoding), folder)
+    code = image.flash - (fixed_flash(model, table, golden=0) - FRAME_CODE) - plan(model, encoding).flash
+    assert code <= 600, f"{code} bytes of code beyond weights and link"
+    run = onchip.run_on_chip(onchip.build(model, folder, optimize=encoding), x)
+    assert run.cycles.max() < 4.5 * 20_000
 
 
 def test_recursion_has_no_bound(tmp_path):

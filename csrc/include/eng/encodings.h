@@ -78,8 +78,8 @@ typedef struct {
 } eng_requant_s24;
 
 /* y[n] = requantized sum[n], one record a sum, S = 32 or 40. y may be where sum is.
- * Bound: |sum * mult + offset * 2^(S-24)| < 2^(S+15).  Cost (AVRxt): 125 cycles each, 23 if negative and lo. Stack (AVR): 15
- * bytes. */
+ * Bound: |sum * mult + offset * 2^(S-24)| < 2^(S+15).  Cost (AVRxt): 119 cycles each with S = 40, 127 with 32, 21 if negative
+ * and lo. Both are one piece of code. Stack (AVR): 15 bytes. */
 void eng_requant32_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y);
 void eng_requant40_s24_s8(const eng_requant_s24 *p, const uint8_t *sum, int8_t *y);
 

@@ -152,6 +152,7 @@ def argmax(step: Step, samples: Samples) -> Bill:
     if samples.x is None:
         bill.choose(others, name, {}, {"larger": 1.0})
     else:
-        running = np.maximum.accumulate(samples.x.reshape(len(samples.x), p.rows, p.size).astype(np.int64), axis=2)
-        bill.add(name, larger=(np.diff(running, axis=2) > 0).sum() / len(running))
+        backwards = samples.x.reshape(len(samples.x), p.rows, p.size).astype(np.int64)[:, :, ::-1]
+        highest = np.maximum.accumulate(backwards, axis=2)
+        bill.add(name, larger=(backwards[:, :, 1:] >= highest[:, :, :-1]).sum() / len(backwards))
     return bill

@@ -99,8 +99,8 @@ def load(name: str = DEFAULT, chip: Chip = ATMEGA4809) -> Table:
 
     Examples
     --------
-    >>> load().code(["eng_requant40_s24_s8", "eng_requant40_s24_s8"])
-    288
+    >>> load().code(["eng_requant32_s24_s8", "eng_requant40_s24_s8"])
+    298
     """
     path = path_of(name, chip)
     if not path.is_file():

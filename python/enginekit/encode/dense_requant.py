@@ -19,8 +19,9 @@ from enginekit.records import avr_size, initializer
 
 #: Bytes on AVR of eng_requant_s24, eng_requant_short, eng_requant_same and eng_requant_exact_s24.
 _STEPS_BYTES, _SHORT_BYTES, _SAME_BYTES, _EXACT_BYTES = 7, 8, 7, 8
-#: Cycles of eng_requant<S>_s24_s8: call, sum, negative sum that gives lo.
-_CALL, _SUM, _NEGATIVE = 75, 125, 22
+#: Cycles of eng_requant40_s24_s8: call, sum, more of a negative one, negative sum that gives lo; more with a shift of 32: of
+#: the call, and of a sum that does not give lo at once.
+_CALL, _SUM, _NEGATIVE, _EARLY, _CALL32, _SUM32 = 79, 119, 7, 21, 2, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +88,16 @@ class DenseRequant:
         if isinstance(self.steps, ShortSteps):
             found = self.steps.same_cycles_for(sums) if self.steps.is_one else self.steps.cycles_for(sums[:, None])
             return np.asarray(found, np.float64)
-        early = (sums < 0).sum(1) if self.steps.negative_is_lo else np.zeros(len(sums), np.int64)
-        return np.asarray(_CALL + _SUM * (self.out - early) + _NEGATIVE * early, np.float64)
+        call, each, negative = self._wide
+        below = (sums < 0).sum(1)
+        return np.asarray(call + each * (self.out - below) + negative * below, np.float64)
+
+    @property
+    def _wide(self) -> tuple[int, int, int]:
+        """Cycles with WideSteps: call, sum, negative sum."""
+        assert isinstance(self.steps, WideSteps)
+        call, each = (_CALL, _SUM) if self.steps.shift == 40 else (_CALL + _CALL32, _SUM + _SUM32)
+        return call, each, _EARLY if self.steps.negative_is_lo else each + _NEGATIVE
 
     @property
     def cycles(self) -> float | None:
@@ -97,7 +106,10 @@ class DenseRequant:
             assert self.highest is not None
             found = self.cycles_for(self.highest[None])
             return None if found is None else float(found[0])
-        return self._exact(None) if self.steps is None else _CALL + _SUM * self.out
+        if self.steps is None:
+            return self._exact(None)
+        call, each, negative = self._wide
+        return call + max(each, negative) * self.out
 
     def _exact(self, sums: NDArray[np.int64] | None) -> float | None:
         bill = Bill()
