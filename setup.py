@@ -8,7 +8,10 @@ The core has no mutable globals, so that each extension may carry its own copy.
 
 import os
 import platform
+import shlex
 import shutil
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pybind11
@@ -22,15 +25,32 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 CORE_HEADERS = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/include/**/*.h"))
 CORE_SOURCES = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/src/*.c"))
+
+
+def accepted(flag: str) -> bool:
+    """Whether the C compiler knows a flag."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, flag, "-x", "c", "-fsyntax-only", os.devnull]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 #: Flags of the twins, csrc/x86/<name>*.c. Elsewhere dispatch.c has the portable kernels only.
 TWINS = (
     {
+        "avxvnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni", "-fno-math-errno"],
         "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mf16c", "-fno-math-errno"],
         "avx2": ["-mavx2", "-mfma", "-mf16c", "-fno-math-errno"],
     }
     if platform.machine() in ("x86_64", "AMD64")
     else {}
 )
+CORE_FLAGS = []
+if TWINS and not accepted("-mavxvnni"):  # gcc before 11
+    del TWINS["avxvnni"]
+    CORE_FLAGS = ["-DENG_WITHOUT_AVXVNNI"]
 PACKING_SOURCES = [f"csrc/x86/{name}.c" for name in ("depthwise", "image", "lanes", "mul", "products")]
 DISPATCH_SOURCES = [
     "csrc/x86/dispatch.c",
@@ -117,7 +137,7 @@ def library(name: str, sources: list[str], *flags: str) -> tuple[str, dict[str, 
 setup(
     # In the linker's order: who needs before who is needed.
     libraries=[
-        library("eng_core", CORE_SOURCES + DISPATCH_SOURCES),
+        library("eng_core", CORE_SOURCES + DISPATCH_SOURCES, *CORE_FLAGS),
         *(library(f"eng_{name}", TWIN_SOURCES[name], *flags) for name, flags in TWINS.items()),
     ],
     ext_modules=[

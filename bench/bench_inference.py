@@ -35,7 +35,7 @@ from engine.summary import macs
 from enginekit import datasets, rivals
 from enginekit.timing import REST, race
 
-PEAK_FLAGS = {"avx512vnni": ("-mavx512f", "-mavx512vnni"), "avx2": ("-mavx2",)}
+PEAK_FLAGS = {"avx512vnni": ("-mavx512f", "-mavx512vnni"), "avxvnni": ("-mavx2", "-mavxvnni"), "avx2": ("-mavx2",)}
 BUDGET = 4.0  # seconds of a race
 RELU, SAME = Activation.RELU, Padding.SAME
 ONNX = "ONNX Runtime"

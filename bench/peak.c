@@ -17,6 +17,13 @@ static vector multiply_add(vector acc, vector x, vector w)
 {
     return _mm512_dpbusd_epi32(acc, x, w);
 }
+#elif defined __AVXVNNI__
+#define CODES 32
+typedef __m256i vector;
+static vector multiply_add(vector acc, vector x, vector w)
+{
+    return _mm256_dpbusd_avx_epi32(acc, x, w);
+}
 #else
 #define CODES 16
 typedef __m256i vector;

@@ -13,7 +13,7 @@ def isa() -> str:
 
     Returns
     -------
-    {"portable", "avx2", "avx512vnni"}
+    {"portable", "avx2", "avxvnni", "avx512vnni"}
         The best that processor and operating system have, or what the environment variable ``ENGINE_ISA`` names.
 
     Raises
@@ -24,7 +24,7 @@ def isa() -> str:
     Examples
     --------
     >>> import engine
-    >>> engine.isa() in ("portable", "avx2", "avx512vnni")
+    >>> engine.isa() in ("portable", "avx2", "avxvnni", "avx512vnni")
     True
     """
     try:

@@ -54,6 +54,7 @@ void eng_x86_depthwise_pack(const eng_x86_format *format, const eng_layer *l, vo
 
 /* The twins. */
 void eng_avx2_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+void eng_avxvnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 
 #endif

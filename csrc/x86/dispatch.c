@@ -12,7 +12,7 @@ static void run_portable(const eng_layer *l, const void *packed, uint8_t *arena,
 
 const char *eng_isa_name(eng_isa isa)
 {
-    static const char *const names[] = {"portable", "avx2", "avx512vnni"};
+    static const char *const names[] = {"portable", "avx2", "avxvnni", "avx512vnni"};
     return (unsigned)isa < ENG_ISA_COUNT ? names[isa] : NULL;
 }
 
@@ -26,6 +26,9 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 #include "mul.h"
 #include "products.h"
 
+/* In eax of CPUID 7, 1; older compilers have no name for it. */
+#define AVXVNNI (UINT32_C(1) << 4)
+
 /* Register sets that the operating system saves: bits of XCR0. */
 #define XCR0_AVX    UINT64_C(0x06) /* xmm, upper halves of ymm */
 #define XCR0_AVX512 UINT64_C(0xe6) /* and masks, upper halves of zmm, zmm16 to zmm31 */
@@ -38,6 +41,17 @@ static uint64_t saved_registers(void)
     }
     __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
     return (uint64_t)edx << 32 | eax;
+}
+
+static bool has_avxvnni(void)
+{
+#ifdef ENG_WITHOUT_AVXVNNI
+    return false;
+#else
+    uint32_t eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
+           (eax & AVXVNNI) != 0;
+#endif
 }
 
 bool eng_isa_available(eng_isa isa)
@@ -54,6 +68,8 @@ bool eng_isa_available(eng_isa isa)
         return true;
     case ENG_ISA_AVX2:
         return avx2;
+    case ENG_ISA_AVXVNNI:
+        return avx2 && has_avxvnni();
     case ENG_ISA_AVX512VNNI:
         return avx2 && (saved & XCR0_AVX512) == XCR0_AVX512 && (ebx & avx512) == avx512 && (ecx & bit_AVX512VNNI) != 0;
     default:
@@ -78,13 +94,32 @@ static const twins *twins_of(eng_isa isa)
                                eng_avx2_dense,
                                eng_avx2_elementwise,
                                &eng_avx2_edges};
+#ifndef ENG_WITHOUT_AVXVNNI
+    static const twins avxvnni = {{8, 1, 128, true, eng_avx2_quick},
+                                  eng_avxvnni_products,
+                                  eng_avxvnni_depthwise,
+                                  eng_avxvnni_dense,
+                                  eng_avx2_elementwise,
+                                  &eng_avx2_edges};
+#endif
     static const twins avx512vnni = {{16, 1, 128, true, eng_avx512vnni_quick},
                                      eng_avx512vnni_products,
                                      eng_avx512vnni_depthwise,
                                      eng_avx512vnni_dense,
                                      eng_avx512vnni_elementwise,
                                      &eng_avx512vnni_edges};
-    return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : NULL;
+    switch (isa) {
+    case ENG_ISA_AVX2:
+        return &avx2;
+#ifndef ENG_WITHOUT_AVXVNNI
+    case ENG_ISA_AVXVNNI:
+        return &avxvnni;
+#endif
+    case ENG_ISA_AVX512VNNI:
+        return &avx512vnni;
+    default:
+        return NULL;
+    }
 }
 
 static bool is_products(const eng_layer *l)

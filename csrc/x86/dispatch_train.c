@@ -50,7 +50,7 @@ const eng_train_kernels *eng_train_kernels_of(eng_isa isa)
     if (!has_f16c) {
         return &portable;
     }
-    return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_AVX2 ? &avx2 : &portable;
+    return isa == ENG_ISA_AVX512VNNI ? &avx512vnni : isa == ENG_ISA_PORTABLE ? &portable : &avx2;
 }
 
 #else

@@ -72,8 +72,10 @@ void eng_x86_products_pack(const eng_x86_format *format, const eng_layer *l, voi
 
 /* The twins. */
 void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+void eng_avxvnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 void eng_avx2_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch);
+void eng_avxvnni_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch);
 void eng_avx512vnni_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch);
 
 #endif

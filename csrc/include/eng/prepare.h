@@ -16,14 +16,15 @@ extern "C" {
 typedef enum {
     ENG_ISA_PORTABLE = 0,
     ENG_ISA_AVX2,       /* AVX2 and FMA */
+    ENG_ISA_AVXVNNI,    /* and AVX-VNNI: no processor needs AVX-512 for it */
     ENG_ISA_AVX512VNNI, /* AVX-512 F, BW, DQ, VL and VNNI */
     ENG_ISA_COUNT
 } eng_isa;
 
-/* "portable", "avx2", "avx512vnni": lower case, no spaces; null for anything else. */
+/* "portable", "avx2", "avxvnni", "avx512vnni": lower case, no spaces; null for anything else. */
 const char *eng_isa_name(eng_isa isa);
 
-/* Whether this processor has the instructions and the operating system keeps their registers. */
+/* Whether this processor has the instructions, the operating system keeps their registers, and the compiler knew them. */
 bool eng_isa_available(eng_isa isa);
 
 /* Packed form and scratch are aligned to this many bytes. */

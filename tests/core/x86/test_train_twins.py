@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-import engine
+from judged import ISAS, available_isas
 
 ROOT = Path(__file__).resolve().parents[3]
 CC = os.environ.get("CC", "cc")
@@ -17,12 +16,6 @@ FLAGS = {
     "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mf16c"],
 }
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
-NAMES = ("portable", "avx2", "avx512vnni")
-
-
-def available() -> list[str]:
-    """Instruction sets up to the best one."""
-    return list(NAMES[: NAMES.index(engine.isa()) + 1])
 
 
 def build(folder: Path, *options: str) -> Path:
@@ -48,11 +41,11 @@ def build(folder: Path, *options: str) -> Path:
 def test_equals_portable_kernels(tmp_path, sanitize):
     options = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitize else ["-O2"]
     program = build(tmp_path, *options)
-    for isa in range(len(available())):
+    for isa in available_isas():
         done = subprocess.run(
-            [program, str(isa), "1", "15" if sanitize else "100"], capture_output=True, text=True, check=False
+            [program, str(ISAS.index(isa)), "1", "15" if sanitize else "100"], capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, f"{NAMES[isa]}: {done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{isa}: {done.stdout}{done.stderr}"
 
 
 FIT = """
@@ -73,7 +66,7 @@ for precision in ("fp32/fp32", "fp16/fp16"):
 
 def test_fits_give_the_same_bits_whatever_the_instruction_set_and_the_threads():
     found = {}
-    for isa in available():
+    for isa in available_isas():
         environment = {**os.environ, "ENGINE_ISA": isa}
         done = subprocess.run(
             [sys.executable, "-c", FIT], env=environment, cwd=ROOT, capture_output=True, text=True, check=True

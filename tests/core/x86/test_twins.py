@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from judged import ISAS
 
 ROOT = Path(__file__).resolve().parents[3]
 CC = os.environ.get("CC", "cc")
-NAMES = ("portable", "avx2", "avx512vnni")
 FLAGS = {
     "avx2": ["-mavx2", "-mfma"],
+    "avxvnni": ["-mavx2", "-mfma", "-mavxvnni"],
     "avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"],
 }
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
@@ -33,15 +34,23 @@ def python(code: str, isa: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def accepted(flags: list[str]) -> bool:
+    """Whether the compiler knows the flags."""
+    command = [CC, *flags, "-x", "c", "-fsyntax-only", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def build(folder: Path, *options: str) -> Path:
     """Compile test_twins.c with the core and the twins."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [CC, "-std=gnu11", "-ffp-contract=off", "-g", f"-I{ROOT}/csrc/include", *options]
+    flags_of = {name: flags for name, flags in FLAGS.items() if IS_X86 and accepted(flags)}
+    without = [] if "avxvnni" in flags_of else ["-DENG_WITHOUT_AVXVNNI"]
+    command = [CC, "-std=gnu11", "-ffp-contract=off", "-g", f"-I{ROOT}/csrc/include", *without, *options]
     twins = ROOT / "csrc" / "x86"
     objects = []
     jobs = []
     training = ("_f32", "_f16")
-    for source, flags in [(s, FLAGS[n]) for n in FLAGS for s in sorted(twins.glob(f"{n}*.c")) if IS_X86]:
+    for source, flags in [(s, f) for n, f in flags_of.items() for s in sorted(twins.glob(f"{n}*.c"))]:
         if source.stem.endswith(training):
             continue
         objects.append(folder / f"{source.stem}.o")
@@ -64,7 +73,17 @@ def test_equals_portable_kernels(tmp_path, sanitize):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("isa", NAMES)
+@pytest.mark.skipif(not IS_X86, reason="x86 twins")
+def test_a_compiler_without_avxvnni_will_do(tmp_path):
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-DENG_WITHOUT_AVXVNNI", f"-I{ROOT}/csrc/include"]
+    dispatch = tmp_path / "dispatch.o"
+    subprocess.run([CC, *flags, "-c", ROOT / "csrc" / "x86" / "dispatch.c", "-o", dispatch], check=True)
+    symbols = subprocess.run(["nm", dispatch], check=True, capture_output=True, text=True).stdout
+    assert "eng_avx2_products" in symbols
+    assert "eng_avxvnni" not in symbols
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_environment_forces_one_or_says_what_there_is(isa):
     done = python("print(engine.isa())", isa)
     if isa in available():
