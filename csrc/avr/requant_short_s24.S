@@ -4,7 +4,7 @@
  *
  * X sums, Y codes, Z records, r17:r16 records left, r10 copies, r9 copies left, r13:r12 from the last copy's code to the next
  * record's first one, backwards. For one channel: r11:r10 and r9 the offset, r15:r14 stride, Z sums left. One record
- * for all: the same offset, Z codes, r12 sums left, r13 halvings. */
+ * for all: the same offset, Z codes, r12 sums left, r13 halvings. A record each, without copies: r9 records left. */
 
     .equ    STEP, 0
     .equ    COUNT, 2
@@ -19,6 +19,12 @@
     .equ    CHANNEL_DOUBLINGS, 2
     .equ    CHANNEL_LO, 3
     .equ    CHANNEL_HI, 4
+
+/* eng_requant_each */
+    .equ    EACH_SUMS, 2
+    .equ    EACH_DOUBLINGS, 3
+    .equ    EACH_LO, 4
+    .equ    EACH_HI, 5
 
 /* eng_requant_same */
     .equ    SAME_SUMS, 2
@@ -345,3 +351,69 @@ eng_requant_same_s24_s8:
     brne    2b
     rjmp    .Lbeyond
     .size   eng_requant_same_s24_s8, . - eng_requant_same_s24_s8
+
+    .section .text.eng_requant_each_s24_s8, "ax", @progbits
+    .global eng_requant_each_s24_s8
+    .type   eng_requant_each_s24_s8, @function
+eng_requant_each_s24_s8:
+    .irp    reg, 2,3,4,5,6,7,8,9,28,29
+    push    r\reg
+    .endr
+    movw    r30, r24
+    movw    r26, r22
+    movw    r28, r20
+    clr     zero
+    ldd     r9, Z+EACH_SUMS
+    ldd     doublings, Z+EACH_DOUBLINGS
+    ldd     lo, Z+EACH_LO
+    ldd     most, Z+EACH_HI
+    sub     most, lo
+    dec     most
+    ldd     r0, Z+STEP
+    ldd     r31, Z+STEP+1
+    mov     r30, r0
+.Leach:
+    ld      sum0, X+
+    ld      sum1, X+
+    ld      sum2, X+
+    sbrc    sum2, 7
+    rjmp    .Lbelow_each
+    .irp    reg, mult0, mult1, mult2, product1, product2, product3
+    load_flash \reg
+    .endr
+    clr     product4
+    cpse    doublings, zero
+    rjmp    .Ldouble_each
+.Lmultiply_each:
+    multiply
+    tst     sum2
+    brne    .Llarge_each
+.Lclamp_each:
+    cp      most, product4
+    brsh    1f
+.Lmost_each:
+    mov     product4, most
+1:  sec
+    adc     product4, lo
+.Lwrite_each:
+    st      Y+, product4
+    dec     r9
+    brne    .Leach
+    .irp    reg, 29,28,9,8,7,6,5,4,3,2
+    pop     r\reg
+    .endr
+    clr     r1
+    ret
+.Lbelow_each:
+    adiw    r30, RECORD
+    mov     product4, lo
+    rjmp    .Lwrite_each
+.Ldouble_each:
+    double_sum
+    rjmp    .Lmultiply_each
+.Llarge_each:
+    multiply_large
+    tst     product5
+    breq    .Lclamp_each
+    rjmp    .Lmost_each
+    .size   eng_requant_each_s24_s8, . - eng_requant_each_s24_s8

@@ -62,23 +62,71 @@ static void add_runs(field_sum sums[][MOST_FIELDS], layout at, const eng_dense_b
     move_high_bytes(sums, at);
 }
 
+/* Sum of x[k] - base over the inputs in runs. */
+static uint32_t runs_sum(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs)
+{
+    uint32_t sum = 0;
+    for (uint8_t left = *runs++; left > 0; --left) {
+        x += *runs++;
+        for (uint8_t k = *runs++; k > 0; --k) {
+            sum += (uint8_t)(*x++ - p->base);
+        }
+    }
+    return sum;
+}
+
+static uint32_t read_u24(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+}
+
+static void write_u24(uint8_t *p, uint32_t value)
+{
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
+    p[2] = (uint8_t)(value >> 16);
+}
+
+/* Takes 24 bits as a signed number and divides it by 2^shift, rounding down. */
+static int32_t signed_shift(uint32_t bits, uint8_t shift)
+{
+    return (int32_t)(bits << 8) >> (8 + shift);
+}
+
+/* Sums of the lowest fields of a byte, of the lowest two, and so on, modulo 2^24, become those of the rows; inputs is
+ * runs_sum's. */
+static void fields(const eng_dense_bits *p, layout at, uint32_t inputs, uint8_t *sum)
+{
+    const uint32_t zeros = inputs * (uint32_t)ENG_BITS_ZERO(at.bits);
+    const uint8_t *start = p->start;
+    for (uint16_t bytes = (uint16_t)(p->blocks * at.bytes); bytes > 0; --bytes) {
+        uint32_t below = 0;
+        for (uint8_t shift = 0; shift < 8; shift = (uint8_t)(shift + at.bits)) {
+            const uint32_t total = read_u24(sum);
+            const int32_t row = signed_shift(total - below - (zeros << shift), shift);
+            const uint32_t begin =
+                eng_flash_u8(start) | (uint32_t)eng_flash_u8(start + 1) << 8 | (uint32_t)eng_flash_u8(start + 2) << 16;
+            write_u24(sum, begin + (uint32_t)row);
+            below = total;
+            start += 3;
+            sum += 3;
+        }
+    }
+}
+
 static void dense_bits(const eng_dense_bits *p, layout at, const int8_t *x, const uint8_t *runs, uint8_t *sum)
 {
     uint8_t *y = sum;
-    const uint8_t fields = (uint8_t)(8 / at.bits);
     for (uint8_t block = 0; block < p->blocks; ++block) {
         field_sum sums[MOST_BYTES][MOST_FIELDS] = {{{0, 0}}};
         add_runs(sums, at, p, p->w + (size_t)block * p->in * at.bytes, x, runs);
         for (uint8_t n = 0; n < at.bytes; ++n) {
-            for (uint8_t f = 0; f < fields; ++f) {
-                const uint32_t total = sums[n][f].wide + ((uint32_t)sums[n][f].moved << 8);
-                *y++ = (uint8_t)total;
-                *y++ = (uint8_t)(total >> 8);
-                *y++ = (uint8_t)(total >> 16);
+            for (uint8_t f = 0; f < 8 / at.bits; ++f, y += 3) {
+                write_u24(y, sums[n][f].wide + ((uint32_t)sums[n][f].moved << 8));
             }
         }
     }
-    eng_fields_s24(p, (uint8_t)(at.bytes * fields), at.bits, eng_runs_sum_u24(x, p->base, runs), sum);
+    fields(p, at, runs_sum(p, x, runs), sum);
 }
 
 void eng_dense_bits4_rows4_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum)

@@ -41,6 +41,15 @@ void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, in
     }
 }
 
+void eng_requant_each_s24_s8(const eng_requant_each *p, const uint8_t *sum, int8_t *y)
+{
+    const rule r = rule_of(p->doublings, 32, p->lo, p->hi);
+    for (uint8_t n = 0; n < p->sums; ++n) {
+        y[n] = code_of(&r, p->step + n, sum);
+        sum += 3;
+    }
+}
+
 void eng_requant_short_channel_s24_s8(const eng_requant_short_channel *p, const eng_short_step *step, const uint8_t *sum,
                                       int8_t *y, uint16_t count)
 {

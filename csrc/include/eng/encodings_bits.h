@@ -36,21 +36,12 @@ typedef struct {
  *   runs                  the inputs that differ from base, as eng_runs_s8 writes them, or all inputs
  *   sum   [blocks*R] s24  must not overlap x
  * What the rows of a byte share is one fetch: with fields l and h, the sums of (16h + l) * x and of l * x give both rows.
- * Cost (AVRxt): 6.5 (4 bits) or 6 (2 bits) cycles a product, 9 more an input and block, 34 a run and block. Stack (AVR): 55
+ * Cost (AVRxt): 6.5 (4 bits) or 6 (2 bits) cycles a product, 11 more an input and block, 33 a run and block. Stack (AVR): 47
  * bytes. */
 void eng_dense_bits4_rows4_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_bits4_rows8_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_bits2_rows4_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum);
 void eng_dense_bits2_rows8_s24(const eng_dense_bits *p, const int8_t *x, const uint8_t *runs, uint8_t *sum);
-
-/* Sum of x[k] - base over the inputs in runs, modulo 2^24. Cost (AVRxt): 5.8 cycles an input, 18 a run. Stack (AVR): 2 bytes.
- */
-uint32_t eng_runs_sum_u24(const int8_t *x, int8_t base, const uint8_t *runs);
-
-/* The end of the kernels above: sum holds, row by row, the sums of the lowest fields of a byte, of the lowest two, and so on,
- * modulo 2^24; they become the sums of the rows. inputs is eng_runs_sum_u24's.
- * Cost (AVRxt): 39 cycles a row and 18 a bit below its field. Stack (AVR): 10 bytes. */
-void eng_fields_s24(const eng_dense_bits *p, uint8_t rows, uint8_t bits, uint32_t inputs, uint8_t *sum);
 
 #ifdef __cplusplus
 }

@@ -37,6 +37,21 @@ typedef struct {
  * first; 3 + 6 * doublings more a sum that is not negative where there are doublings. Stack (AVR): 19 bytes. */
 void eng_requant_short_s24_s8(const eng_requant_short *p, const uint8_t *sum, int8_t *y);
 
+/* The same without copies, for fewer bytes of code. */
+typedef struct {
+    const eng_short_step *step; /* [sums] */
+    uint8_t sums;               /* 1 ... 255 */
+    uint8_t doublings;          /* 0 ... 8 */
+    int8_t lo, hi;              /* lo < hi */
+} eng_requant_each;
+
+/* y[n] = requantized sum[n].
+ *   sum [sums] s24
+ *   y   [sums]                may be where sum is
+ * Cost (AVRxt): 59 a call; 72 a sum below 2^16, 92 a larger one, 18 a negative one; doublings as above. Stack (AVR): 12 bytes.
+ */
+void eng_requant_each_s24_s8(const eng_requant_each *p, const uint8_t *sum, int8_t *y);
+
 /* The same for one record, as of a layer whose weights have one scale; 2^(32 + halvings) in place of 2^32. */
 typedef struct {
     const eng_short_step *step;

@@ -103,14 +103,10 @@ class DenseBits(DenseSums):
         """Cycles for runs of such lengths, as the instructions of csrc/avr have them."""
         size = int(self.w.shape[2])
         low = size * (1 if self.bits == 4 else 2)  # sums of 16 bits
-        an_input = 3 + size * (13 if self.bits == 4 else 24)
         total = int(lengths.sum())
-        cuts = np.unique(np.concatenate([np.cumsum(lengths), np.arange(DEPTH, total + 1, DEPTH)]))
-        parts = np.diff(cuts, prepend=0)
-        split, odd, moves = len(parts) - len(lengths), int((parts % 2).sum()), total // DEPTH
-        loops = total * an_input + 4 * int((-(-parts // 2)).sum()) + 16 * len(parts) + 2 * split + 2 * odd
-        block = 62 + 19 * low + 2 * (size > 1) + 2 * (size > 2) + 34 * len(lengths) + loops + moves * (4 + 9 * low)
-        return 136 + len(self.w) * block + runs_sum_cycles(lengths) + _fields_cycles(self.slots, self.bits)
+        inputs = total * (8 + size * (13 if self.bits == 4 else 24)) + total // DEPTH * (14 + 9 * low)
+        block = 86 + 21 * low + 2 * (size > 1) + 2 * (size > 2) + 33 * len(lengths) + inputs
+        return 147 + len(self.w) * block + 8 * len(lengths) + 9 * total + _fields_cycles(self.slots * self.bits // 8, self.bits)
 
 
 def all_runs(size: int) -> NDArray[np.int64]:
@@ -132,17 +128,9 @@ def run_lengths(x: NDArray[np.int8], base: int) -> Iterator[NDArray[np.int64]]:
     return (np.flatnonzero(row == -1) - np.flatnonzero(row == 1) for row in edges)
 
 
-def runs_sum_cycles(lengths: NDArray[np.int64]) -> int:
-    """Cycles of ``eng_runs_sum_u24`` for runs of such lengths, whose table lies in SRAM."""
-    fours, rest = lengths // 4, lengths % 4
-    return 23 + int((16 + np.where(fours > 0, 23 * fours, 2) + np.where(rest > 0, 8 * rest, 2)).sum())
-
-
-def _fields_cycles(rows: int, bits: int) -> int:
-    """Cycles of ``eng_fields_s24``."""
-    groups = rows * bits // 8
-    below = sum(range(0, 8, bits))  # bits below the fields of a byte
-    return 43 + 6 * bits + rows * 39 + groups * (6 + 6 * below) + (rows - groups) * (6 * bits + 6) + (groups - 1) * 5 + 2
+def _fields_cycles(bytes_: int, bits: int) -> int:
+    """Cycles of ``eng_dense_bits<B>_end`` for the rows of so many bytes."""
+    return 42 + 81 * bytes_ if bits == 4 else 4 + 294 * bytes_
 
 
 def dense_bits(grid: Grid, rows: slice, *, bits: int, block: int) -> DenseBits:

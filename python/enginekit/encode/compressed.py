@@ -10,7 +10,7 @@ from enginekit.encode.bits import bits_layers
 from enginekit.encode.book import book_layers
 from enginekit.encode.candidate import Candidate, Context
 from enginekit.encode.dense_code import dense_code_layers
-from enginekit.encode.grid import dense_grid
+from enginekit.encode.grid import dense_grids
 from enginekit.encode.lists import lists_layers
 from enginekit.encode.sparse import sparse_layers
 
@@ -19,8 +19,7 @@ def compressed_layers(context: Context) -> Iterator[Candidate]:
     """Give a dense layer in every such encoding that its weights fit: an :data:`~enginekit.encode.candidate.Encoder`."""
     if not isinstance(context.step.params, DenseParams):
         return
-    grid = dense_grid(context)
-    if grid is not None:
+    for grid in dense_grids(context):
         for encoder in (bits_layers, sparse_layers, bitmap_layers, book_layers, lists_layers):
             yield from encoder(grid)
         yield from dense_code_layers(context, grid)

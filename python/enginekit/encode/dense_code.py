@@ -66,7 +66,7 @@ class DenseCode(Candidate):
     @property
     def headers(self) -> tuple[str, ...]:
         """Headers that declare what is called."""
-        return ("eng/encodings.h", "eng/encodings_sparse.h")
+        return ("eng/encodings.h", "eng/encodings_sparse.h", *self.grid.requant.headers)
 
     @property
     def scratch(self) -> int:

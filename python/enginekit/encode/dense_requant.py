@@ -17,8 +17,8 @@ from enginekit.encode.groups import InputRange, product_range
 from enginekit.encode.steps import Rounding, ShortSteps, WideSteps, exact_codes, same_steps, short_steps, wide_steps
 from enginekit.records import avr_size, initializer
 
-#: Bytes on AVR of eng_requant_s24, eng_requant_short, eng_requant_same and eng_requant_exact_s24.
-_STEPS_BYTES, _SHORT_BYTES, _SAME_BYTES, _EXACT_BYTES = 7, 8, 7, 8
+#: Bytes on AVR of eng_requant_s24, eng_requant_exact_s24, and eng_requant_same, _each and _short.
+_STEPS_BYTES, _EXACT_BYTES, _SHORT_PARAMS = 7, 8, {"same": 7, "each": 6, "short": 8}
 #: Cycles of eng_requant40_s24_s8: call, sum, more of a negative one, negative sum that gives lo; more with a shift of 32: of
 #: the call, and of a sum that does not give lo at once.
 _CALL, _SUM, _NEGATIVE, _EARLY, _CALL32, _SUM32 = 79, 119, 7, 21, 2, 8
@@ -58,8 +58,14 @@ class DenseRequant:
     def symbol(self) -> str:
         """Function that is called."""
         if isinstance(self.steps, ShortSteps):
-            return f"eng_requant_{'same' if self.steps.is_one else 'short'}_s24_s8"
+            return f"eng_requant_{self._kind}_s24_s8"
         return "eng_requant_single_s24_s8" if self.steps is None else f"eng_requant{self.steps.shift}_s24_s8"
+
+    @property
+    def _kind(self) -> str:
+        """Which of the kernels for ShortSteps: one record, one a sum, or one a sum and no limit to them."""
+        assert isinstance(self.steps, ShortSteps)
+        return "same" if self.steps.is_one else "each" if self.steps.fits_each else "short"
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -77,7 +83,7 @@ class DenseRequant:
     def params(self) -> int:
         """Bytes of the params record."""
         if isinstance(self.steps, ShortSteps):
-            return _SAME_BYTES if self.steps.is_one else _SHORT_BYTES
+            return _SHORT_PARAMS[self._kind]
         return _EXACT_BYTES if self.steps is None else _STEPS_BYTES
 
     def cycles_for(self, sums: NDArray[np.int64]) -> NDArray[np.float64] | None:
@@ -86,7 +92,8 @@ class DenseRequant:
             exact = self._exact(sums)
             return None if exact is None else np.full(len(sums), exact)
         if isinstance(self.steps, ShortSteps):
-            found = self.steps.same_cycles_for(sums) if self.steps.is_one else self.steps.cycles_for(sums[:, None])
+            kinds = {"same": self.steps.same_cycles_for, "each": self.steps.each_cycles_for}
+            found = kinds[self._kind](sums) if self._kind in kinds else self.steps.cycles_for(sums[:, None])
             return np.asarray(found, np.float64)
         call, each, negative = self._wide
         below = (sums < 0).sum(1)
@@ -121,10 +128,9 @@ class DenseRequant:
         if isinstance(self.steps, ShortSteps):
             records = self.steps.steps[: 1 if self.steps.is_one else None].tolist()
             texts = [braces([braces(record[:3]), braces(record[3:])]) for record in records]
-            shape = [self.out, self.steps.doublings, self.steps.halvings]
-            if not self.steps.is_one:
-                shape = [self.out, 1, self.steps.doublings]
-            fields = braces([f"{prefix}_steps", *shape, self.y.lo, self.y.hi])
+            doublings = self.steps.doublings
+            shape = {"same": [doublings, self.steps.halvings], "each": [doublings], "short": [1, doublings]}[self._kind]
+            fields = braces([f"{prefix}_steps", self.out, *shape, self.y.lo, self.y.hi])
             definition = f"static const {self.symbol.removesuffix('_s24_s8')} {prefix}_requant = {fields};"
             return [array(f"static const eng_short_step {prefix}_steps", texts), definition]
         if self.steps is None:

@@ -13,19 +13,19 @@ from enginekit.encode.candidate import Context
 from enginekit.encode.dense import SUM_BOUND
 from enginekit.encode.dense_requant import DenseRequant
 from enginekit.encode.groups import product_range
-from enginekit.encode.steps import Rounding, wide_steps
+from enginekit.encode.steps import Rounding, same_steps, short_steps, wide_steps
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A dense layer of which output n has the sum ``start[n] + sum_k codes[n, k] * (x[k] - base)``.
+    """A dense layer of which output n has the sum ``start[n] + sum_k codes[n, k] * (x[k] - base)``, less ``requant.start[n]``.
 
     Parameters
     ----------
     codes : int8[out, in]
         The weights, each row divided by its own common divisor.
     start : int64[out]
-        Sums of inputs that are all `base`.
+        Sums of inputs that are all `base`, less what `requant` counts from.
     base : int
         No input is below; the zero point, if that is so, else the lowest input.
     reach : int
@@ -49,8 +49,8 @@ class Grid:
         return low.sum(1), high.sum(1)
 
     def sums(self, x: NDArray[np.int8]) -> NDArray[np.int64]:
-        """Compute sums int64[n, out] of inputs int8[n, in]."""
-        return np.asarray(self.start + (x.astype(np.int64) - self.base) @ self.codes.T.astype(np.int64))
+        """Compute sums int64[n, out] of inputs int8[n, in], before ``requant.start`` is taken off."""
+        return np.asarray(self.start + self.requant.start + (x.astype(np.int64) - self.base) @ self.codes.T.astype(np.int64))
 
     @property
     def largest(self) -> int:
@@ -58,7 +58,7 @@ class Grid:
         return int(np.abs(self.codes.astype(np.int64)).max(initial=0))
 
 
-def dense_grid(context: Context) -> Grid | None:
+def dense_grids(context: Context) -> tuple[Grid, ...]:
     """Put a dense layer in units of its own.
 
     Parameters
@@ -68,9 +68,9 @@ def dense_grid(context: Context) -> Grid | None:
 
     Returns
     -------
-    Grid or None
-        None if a sum can leave 24 bits. Rows keep their weights as they are where no requantization of the smaller sums is
-        proven equal.
+    tuple of Grid
+        One for each requantization that is proven equal; empty if a sum can leave 24 bits. Rows keep their weights as they are
+        where there is none for the smaller sums.
     """
     step = context.step
     params = step.params
@@ -79,20 +79,21 @@ def dense_grid(context: Context) -> Grid | None:
     assert step.bias is not None
     w = step.w.reshape(params.out, params.in_)
     base = context.zero_x if context.x_range[0] >= context.zero_x else context.x_range[0]
+    reach = context.x_range[1] - base
     folded = step.bias + base * w.astype(np.int64).sum(1)
     at_zero = context.rest is None or bool((context.rest.codes == context.zero_x).all())
     for divisors in _divisors(w):
         codes = (w // divisors[:, None]).astype(np.int8)
         start = folded // divisors
-        low, high = product_range(codes, (0, context.x_range[1] - base))
+        low, high = product_range(codes, (0, reach))
         spans = np.stack([start + low.sum(1), start + high.sum(1)], axis=1)
         if np.abs(spans).max() >= SUM_BOUND:
             continue
-        requant = _requant(params, spans, divisors, folded - divisors * start)
-        if requant is not None:
+        requants = _requants(context, spans, divisors, folded - divisors * start)
+        if requants:
             skips = base == context.zero_x and at_zero
-            return Grid(codes, start, base, context.x_range[1] - base, skips, requant)
-    return None
+            return tuple(Grid(codes, start - each.start, base, reach, skips, each) for each in requants)
+    return ()
 
 
 def _divisors(w: NDArray[np.int8]) -> Iterator[NDArray[np.int64]]:
@@ -104,13 +105,23 @@ def _divisors(w: NDArray[np.int8]) -> Iterator[NDArray[np.int64]]:
     yield ones
 
 
-def _requant(
-    params: DenseParams, spans: NDArray[np.int64], divisors: NDArray[np.int64], rest: NDArray[np.int64]
-) -> DenseRequant | None:
+def _requants(
+    context: Context, spans: NDArray[np.int64], divisors: NDArray[np.int64], rest: NDArray[np.int64]
+) -> tuple[DenseRequant, ...]:
     """Find records for sums of which ``divisors * sum + rest`` are the layer's accumulators."""
+    params = context.step.params
+    assert isinstance(params, DenseParams)
     ranges = [(int(low), int(high)) for low, high in spans]
     grids = [(int(divisor), int(left)) for divisor, left in zip(divisors, rest, strict=True)]
-    steps = wide_steps(params.rescale, Rounding.SINGLE, params.y, ranges, grids)
-    if steps is None and (divisors > 1).any():
-        return None
-    return DenseRequant(params.rescale, params.y, params.out, steps)
+    one = len(params.rescale) == 1 and len(set(grids)) == 1
+    short = same_steps(params.rescale[0], Rounding.SINGLE, params.y, ranges, grids[0]) if one else None
+    short = short or short_steps(params.rescale, Rounding.SINGLE, params.y, ranges, grids)
+    if short is not None and np.abs(spans - short.start[:, None]).max() >= SUM_BOUND:
+        short = None
+    found = [short, wide_steps(params.rescale, Rounding.SINGLE, params.y, ranges, grids)]
+    known = tuple(steps for steps in found if steps is not None)
+    if not known and (divisors > 1).any():
+        return ()
+    return tuple(
+        DenseRequant(params.rescale, params.y, params.out, steps, context.table, spans[:, 1]) for steps in known or (None,)
+    )

@@ -196,7 +196,9 @@ _SHORT_SHIFT, _SHORT_UNIT, _SHORT_MULT, _SHORT_OFFSET, _MOST_DOUBLINGS = 32, 8, 
 #: of a record, and for that once; doubled sum, and each doubling.
 _SHORT_CALL, _SHORT_RECORD, _SHORT_SUM, _SHORT_LARGE, _SHORT_NEGATIVE = 97, 10, 69, 89, 15
 _SHORT_COPY, _SHORT_COPIES, _SHORT_DOUBLED, _SHORT_DOUBLING = 9, 5, 3, 6
-#: Most sums of ``eng_requant_same_s24_s8``, and its cycles: call, sum, one beyond 16 bits, negative one.
+#: Cycles of ``eng_requant_each_s24_s8``: call, sum, one beyond 16 bits, negative one.
+_EACH_CALL, _EACH_SUM, _EACH_LARGE, _EACH_NEGATIVE = 59, 72, 92, 18
+#: Most sums of it and of ``eng_requant_same_s24_s8``, and the latter's cycles: call, sum, one beyond 16 bits, negative one.
 _SAME_MOST = 255
 _SAME_CALL, _SAME_SUM, _SAME_LARGE, _SAME_NEGATIVE = 87, 60, 80, 14
 #: More where there are halvings: of a sum, of one beyond 16 bits, of each halving; and the most of them.
@@ -205,7 +207,7 @@ _HALVED, _LARGE_HALVED, _HALVING, _MOST_HALVINGS = 7, 3, 5, 7
 
 @dataclass(frozen=True, eq=False)
 class ShortSteps:
-    """Records of a layer for ``eng_requant_short_s24_s8``, or ``eng_requant_same_s24_s8`` if there is one for all.
+    """Records of a layer for ``eng_requant_short_s24_s8`` or ``eng_requant_each_s24_s8``, or for ``eng_requant_same_s24_s8``.
 
     Parameters
     ----------
@@ -241,6 +243,16 @@ class ShortSteps:
             small, large = small + _HALVED + _HALVING * self.halvings, large + _LARGE_HALVED + _HALVING * self.halvings
         return np.asarray(_SAME_CALL + self._each(sums - self.start, small, large, _SAME_NEGATIVE).sum(axis=1), np.int64)
 
+    def each_cycles_for(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Cycles of ``eng_requant_each_s24_s8``, as those of :meth:`same_cycles_for`."""
+        each = self._each(sums - self.start, _EACH_SUM, _EACH_LARGE, _EACH_NEGATIVE)
+        return np.asarray(_EACH_CALL + each.sum(axis=1), np.int64)
+
+    @property
+    def fits_each(self) -> bool:
+        """Whether one call of ``eng_requant_each_s24_s8`` takes all sums."""
+        return len(self.steps) <= _SAME_MOST
+
     @property
     def is_one(self) -> bool:
         """Whether one record serves all sums, in one call."""
@@ -253,7 +265,14 @@ class ShortSteps:
 
 
 def short_step(
-    rescale: Rescale, rounding: Rounding, y: OutputS8, sum_range: tuple[int, int], *, doublings: int, tries: int = 16
+    rescale: Rescale,
+    rounding: Rounding,
+    y: OutputS8,
+    sum_range: tuple[int, int],
+    *,
+    doublings: int,
+    tries: int = 16,
+    grid: tuple[int, int] = (1, 0),
 ) -> tuple[int, int, int] | None:
     """Find start, multiplier and offset that equal the exact rule for every sum in a range.
 
@@ -268,6 +287,8 @@ def short_step(
         Of the kernel's call; less than 0 for halvings.
     tries : int
         Multipliers tried on either side of the nearest.
+    grid : (int, int)
+        The accumulator is ``grid[0] * sum + grid[1]``.
 
     Returns
     -------
@@ -279,11 +300,12 @@ def short_step(
     >>> short_step(Rescale(1 << 30, 0, 9), Rounding.SINGLE, OutputS8(0, 0, 127), (-70000, 70000), doublings=0)
     (512, 4194304, 0)
     """
-    nearest = round(rescale.mult * 2.0 ** (_SHORT_SHIFT - doublings - 31 + rescale.left - rescale.right))
+    nearest = round(rescale.mult * grid[0] * 2.0 ** (_SHORT_SHIFT - doublings - 31 + rescale.left - rescale.right))
     low, high = sum_range
-    if nearest >= 1 << _SHORT_MULT or max(-low, high) << rescale.left >= 1 << 31:
+    furthest = max(-low, high) * grid[0] + abs(grid[1])
+    if nearest >= 1 << _SHORT_MULT or furthest << rescale.left >= 1 << 31:
         return None
-    codes, first = thresholds(rescale, rounding, y, sum_range)
+    codes, first = thresholds(rescale, rounding, y, sum_range, grid)
     inside, before = first <= high, first > low
     if not inside.any():
         return high + 1, 0, 0  # always lo
@@ -309,7 +331,11 @@ def _fits_short(start: int, offset: int, sum_range: tuple[int, int], doublings: 
 
 
 def short_steps(
-    rescale: tuple[Rescale, ...], rounding: Rounding, y: OutputS8, sum_ranges: list[tuple[int, int]]
+    rescale: tuple[Rescale, ...],
+    rounding: Rounding,
+    y: OutputS8,
+    sum_ranges: list[tuple[int, int]],
+    grids: list[tuple[int, int]] | None = None,
 ) -> ShortSteps | None:
     """Find the records of a whole layer.
 
@@ -321,6 +347,8 @@ def short_steps(
     y : OutputS8
     sum_ranges : list of (int, int)
         One an output.
+    grids : list of (int, int), optional
+        One an output: the accumulator is ``grid[0] * sum + grid[1]``. By default it is the sum.
 
     Returns
     -------
@@ -328,14 +356,17 @@ def short_steps(
         None if some output has no such record: the layer keeps the multipliers of 32 bits, or the exact rule.
     """
     records = rescale if len(rescale) == len(sum_ranges) else rescale * len(sum_ranges)
+    grids = grids or [(1, 0)] * len(sum_ranges)
     if y.lo >= y.hi:
         return None
-    largest = max(record.mult * 2.0 ** (record.left - record.right - 31) for record in records)
+    scales = [grid[0] * 2.0 ** (record.left - record.right - 31) for record, grid in zip(records, grids, strict=True)]
+    largest = max(record.mult * scale for record, scale in zip(records, scales, strict=True))
     least = next((n for n in range(_MOST_DOUBLINGS + 1) if largest < 2.0 ** (n - 8)), None)
     if least is None:
         return None
     for doublings in range(least, _MOST_DOUBLINGS + 1):
-        found = [short_step(r, rounding, y, span, doublings=doublings) for r, span in zip(records, sum_ranges, strict=True)]
+        each = zip(records, sum_ranges, grids, strict=True)
+        found = [short_step(r, rounding, y, span, doublings=doublings, grid=grid) for r, span, grid in each]
         known = [step for step in found if step is not None]
         if len(known) == len(found):
             numbers = [[*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")] for _, mult, offset in known]
@@ -343,7 +374,13 @@ def short_steps(
     return None
 
 
-def same_steps(rescale: Rescale, rounding: Rounding, y: OutputS8, sum_ranges: list[tuple[int, int]]) -> ShortSteps | None:
+def same_steps(
+    rescale: Rescale,
+    rounding: Rounding,
+    y: OutputS8,
+    sum_ranges: list[tuple[int, int]],
+    grid: tuple[int, int] = (1, 0),
+) -> ShortSteps | None:
     """Find one record for all sums of a layer whose weights have one scale.
 
     Parameters
@@ -353,6 +390,8 @@ def same_steps(rescale: Rescale, rounding: Rounding, y: OutputS8, sum_ranges: li
     y : OutputS8
     sum_ranges : list of (int, int)
         One an output.
+    grid : (int, int)
+        Every accumulator is ``grid[0] * sum + grid[1]``.
 
     Returns
     -------
@@ -365,13 +404,13 @@ def same_steps(rescale: Rescale, rounding: Rounding, y: OutputS8, sum_ranges: li
     >>> found.start.tolist(), found.steps.tolist(), found.doublings, found.halvings
     ([512, 512], [[0, 0, 64, 0, 0, 0], [0, 0, 64, 0, 0, 0]], 0, 0)
     """
-    ratio = rescale.mult * 2.0 ** (rescale.left - rescale.right - 31)
+    ratio = rescale.mult * grid[0] * 2.0 ** (rescale.left - rescale.right - 31)
     least = next((n for n in range(-_MOST_HALVINGS, _MOST_DOUBLINGS + 1) if ratio < 2.0 ** (n - 8)), None)
     if y.lo >= y.hi or least is None or len(sum_ranges) > _SAME_MOST:
         return None
     whole = min(low for low, _ in sum_ranges), max(high for _, high in sum_ranges)
     for doublings in sorted(range(least, _MOST_DOUBLINGS + 1), key=lambda n: (abs(n), n)):
-        found = short_step(rescale, rounding, y, whole, doublings=doublings)
+        found = short_step(rescale, rounding, y, whole, doublings=doublings, grid=grid)
         if found is not None:
             start, mult, offset = found
             record = [*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")]

@@ -113,7 +113,7 @@ class SummedLayer(Candidate):
     @property
     def headers(self) -> tuple[str, ...]:
         """Headers that declare them."""
-        return ("eng/encodings.h", self.parts[0].record[0])
+        return ("eng/encodings.h", self.parts[0].record[0], *self.grid.requant.headers)
 
     @property
     def sum_size(self) -> int:

@@ -7,15 +7,14 @@ from dense_grids import adversaries, grid_of, runs_of
 
 from engine import kernels_compressed
 from engine.errors import QuantError
-from enginekit.encode.bits import dense_bits, runs_sum_cycles
+from enginekit.encode.bits import dense_bits
 
-TWINS = ("dense_bits", "fields", "runs_sum")
 ALL = slice(None)
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    return Bench(build(tmp_path_factory.mktemp("avr"), [ROOT / f"csrc/avr/{name}.S" for name in TWINS]))
+    return Bench(build(tmp_path_factory.mktemp("avr"), [ROOT / "csrc/avr/dense_bits.S"]))
 
 
 def weights(rng, out, size, bits, kind):
@@ -41,7 +40,7 @@ def check(bench, encoded, grid, x, runs, *, in_ram, what):
     at, table, sums = bench.ram(x), put(runs), bench.ram(3 * encoded.slots)
     call = bench.call(encoded.symbol, params, at, table, sums)
     assert s24(bench.read(sums, 3 * encoded.slots)).tolist() == host.tolist(), f"{what}, chip"
-    assert call.stack <= 55
+    assert call.stack <= 47
     return call.cycles
 
 
@@ -80,23 +79,6 @@ def test_parts_of_runs(bench, length):
         x[at : at + length] = rng.integers(1, 128, length)
     cycles = check(bench, encoded, grid, x, bytes(runs_of(x != grid.base)), in_ram=True, what=f"runs of {length}")
     assert length == 255 or cycles == encoded.cycles_for(x[None])[0]
-
-
-@pytest.mark.parametrize("sizes", [[], [1], [3], [4], [5], [7, 1, 255], [64, 64]])
-def test_sum_of_runs(bench, sizes):
-    rng = np.random.default_rng(len(sizes))
-    x = rng.integers(-128, 128, sum(sizes) + 2 * len(sizes) + 1).astype(np.int8)
-    runs = bytes([len(sizes), *(value for size in sizes for value in (2, size))])
-    covered, at = np.zeros(len(x), bool), 0
-    for size in sizes:
-        covered[at + 2 : at + 2 + size] = True
-        at += 2 + size
-    bench.clear()
-    call = bench.call("eng_runs_sum_u24", bench.ram(x), -128, bench.ram(runs))
-    got = bench.chip.register(22) | bench.chip.register(23) << 8 | bench.chip.register(24) << 16
-    assert got == (x.astype(int) + 128)[covered].sum()
-    assert call.cycles == runs_sum_cycles(np.array(sizes, np.int64))
-    assert call.stack <= 2
 
 
 def test_bounds_are_reached_and_never_passed(bench):

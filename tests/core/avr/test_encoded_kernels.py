@@ -210,6 +210,32 @@ def test_short_requant(bench, copies, doublings):
                 assert bench.chip.read(at, count) == want.tobytes()
 
 
+@pytest.mark.parametrize("doublings", [0, 1, 8])
+def test_each_requant(bench, doublings):
+    rng = np.random.default_rng(doublings)
+    top = min(23, 24 - doublings)
+    for count in (1, 2, 33, 255):
+        sums = np.minimum(rng.integers(-(1 << 23), 1 << 23, count) >> rng.integers(0, 23, count), (1 << top) - 1)
+        sums[0], sums[-1] = (1 << top) - 1, -(1 << 23) if count > 1 else 5
+        records = rng.integers(0, 256, (count, 6)).astype(np.uint8)
+        records[count // 2] = (0, 0, 1, 255, 255, 255)
+        for lo, hi in ((-128, 127), (-20, 3), (5, 6)):
+            mult, offset = (part.astype(np.int64) @ [1, 1 << 8, 1 << 16] for part in (records[:, :3], records[:, 3:]))
+            steps = (sums << doublings) * mult + 256 * offset >> 32
+            want = np.where(sums < 0, lo, np.minimum(lo + 1 + steps, hi)).astype(np.int8)
+            bench.clear()
+            raw = np.stack([(sums >> s) & 0xFF for s in (0, 8, 16)], axis=1).astype(np.uint8)
+            at, y = bench.ram(raw), bench.ram(count)
+            params = bench.flash(word(bench.flash(records)) + bytes([count, doublings, lo & 0xFF, hi & 0xFF]))
+            call = bench.call("eng_requant_each_s24_s8", params, at, y)
+            check(f"{count} sums to {lo, hi}", np.frombuffer(bench.read(y, count), np.int8), want)
+            assert call.stack <= 12
+            predicted = ShortSteps(np.zeros(count, np.int64), records, doublings).each_cycles_for(sums[None])[0]
+            assert predicted - count <= call.cycles <= predicted
+            bench.call("eng_requant_each_s24_s8", params, at, at)
+            assert bench.chip.read(at, count) == want.tobytes()
+
+
 @pytest.mark.parametrize(("doublings", "halvings"), [(0, 0), (1, 0), (8, 0), (0, 1), (0, 7)])
 def test_same_requant(bench, doublings, halvings):
     rng = np.random.default_rng(doublings + halvings)
