@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from engine.program import Step
 from enginekit.chips import ATMEGA4809, Chip
 from enginekit.costs import Table
 from enginekit.costs.calls import FRAME_CODE, FRAME_CYCLES
+from enginekit.encode.alternatives import Alternative
 from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, static_ram, tensor_bytes
 from enginekit.proofs import Proof, prove
 from enginekit.work import macs
+
+#: Fields of a plan that JSON has in another form.
+_IN_OTHER_FORM = ("steps", "unknown", "chip", "exceeded", "unlimited")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class StepPlan:
         Bytes of stack of the deepest of them.
     worst_cycles, mean_cycles : float or None
         Cycles (AVRxt) of the slowest input and on average; None where they are not predicted.
+    alternatives : tuple of Alternative
+        What else it could have been, and what that would cost: the best first, those that exceed a limit last.
     """
 
     name: str
@@ -76,6 +82,7 @@ class StepPlan:
     stack: int
     worst_cycles: float | None
     mean_cycles: float | None
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
     def flash(self) -> int:
@@ -117,6 +124,10 @@ class Plan:
         Functions whose code and stack the table of costs does not know; they are not counted.
     chip : Chip
         What it was made for.
+    exceeded : mapping of str to float
+        The limits that decided the choice, see :class:`~enginekit.encode.alternatives.Reasons`.
+    unlimited : tuple of str
+        Encodings of the best combination without limits, where those decided.
     """
 
     name: str
@@ -131,6 +142,8 @@ class Plan:
     stack: int
     unknown: tuple[str, ...]
     chip: Chip = ATMEGA4809
+    exceeded: Mapping[str, float] = field(default_factory=dict)
+    unlimited: tuple[str, ...] = ()
 
     @property
     def code(self) -> int:
@@ -169,13 +182,17 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         steps = [
-            vars(step) | {"layers": list(step.layers), "symbols": list(step.symbols), "flash": step.flash, "arena": step.arena}
+            vars(step)
+            | {"layers": list(step.layers), "symbols": list(step.symbols), "flash": step.flash, "arena": step.arena}
+            | {"alternatives": [vars(each) | {"symbols": list(each.symbols)} for each in step.alternatives]}
             for step in self.steps
         ]
         return {
-            **{key: value for key, value in vars(self).items() if key not in ("steps", "unknown", "chip")},
+            **{key: value for key, value in vars(self).items() if key not in _IN_OTHER_FORM},
             **{key: getattr(self, key) for key in ("flash", "code", "firmware", "macs", "worst_ms", "mean_ms")},
             "unknown": list(self.unknown),
+            "exceeded": dict(self.exceeded),
+            "unlimited": list(self.unlimited),
             "chip": self.chip.name,
             "steps": steps,
         }
@@ -204,7 +221,9 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
     encoding = encode(model, optimize, samples=samples)
     table = encoding.table
     proofs = prove(model, samples)
-    steps = tuple(_step_plan(*each, table) for each in zip(program.steps, encoding.steps, proofs, strict=True))
+    why = encoding.reasons
+    others = why.alternatives or ((),) * len(program.steps)
+    steps = tuple(_step_plan(*each, table) for each in zip(program.steps, encoding.steps, proofs, others, strict=True))
     return Plan(
         name=model.graph.name,
         optimize=encoding.optimize.value,
@@ -218,6 +237,8 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         stack=stack_bound(table, encoding.stack),
         unknown=encoding.unknown,
         chip=table.chip,
+        exceeded=why.exceeded,
+        unlimited=why.unlimited,
     )
 
 
@@ -258,7 +279,7 @@ def check_fits(costs: Plan, chip: Chip, *, code: int = 0, stack: int = 0) -> Non
         raise DoesNotFitError(f"model {costs.name!r} does not fit. " + ". ".join(problems))
 
 
-def _step_plan(step: Step, placed: Placed, proof: Proof, table: Table) -> StepPlan:
+def _step_plan(step: Step, placed: Placed, proof: Proof, others: tuple[Alternative, ...], table: Table) -> StepPlan:
     weights, bias, tables, params, own_code = placed.candidate.data
     return StepPlan(
         name=step.name,
@@ -286,4 +307,5 @@ def _step_plan(step: Step, placed: Placed, proof: Proof, table: Table) -> StepPl
         stack=placed.stack,
         worst_cycles=placed.worst,
         mean_cycles=placed.mean,
+        alternatives=others,
     )

@@ -204,6 +204,7 @@ def test_inspect_as_json(folder, capsys):
     assert set(about) == {
         *("name", "arena", "flash", "macs", "golden", "steps", "sha256", "chip", "fits", "problem", "inputs", "outputs"),
         *("optimize", "kernels", "calls", "code", "link", "firmware", "ram", "stack", "unknown", "worst_ms", "mean_ms"),
+        *("exceeded", "unlimited"),
     }
     model = engine.load(folder / "net.tflite")
     assert about["sha256"] == model.digest.hex()
@@ -297,6 +298,7 @@ def test_emit_as_json_with_golden_inputs(folder, capsys, tmp_path):
         (["--max-flash", "4000"], "bytes too many for 4,000"),
         (["--max-flash", "0"], "no combination of encodings keeps to the limits"),
         (["--max-ram", "90"], "bytes too many for 90"),
+        (["--max-ms", "0.001"], "ms too many for 0.001"),
         (["--max-acc-bits", "9"], "accumulators of 9 bits do not hold: "),
     ],
 )

@@ -28,6 +28,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-acc-bits", type=int, metavar="BITS", help="of every layer's accumulator, proven from its weights"
     )
+    parser.add_argument("--explain", action="store_true", help="say of each layer what else it could be, and at what cost")
     parser.add_argument("--chip", choices=CHIP_NAMES, default="atmega4809", help="what for (default: %(default)s)")
     parser.add_argument("--toolchain", default="avr-gcc-5.4", help="whose code is reckoned with (default: %(default)s)")
     add_samples(parser)
@@ -82,6 +83,81 @@ def steps_table(costs: Any) -> str:
             *(cycles(s.worst_cycles), cycles(s.mean_cycles)),
         ]
         for s in costs.steps
+    ]
+    return as_table(header, rows)
+
+
+#: What `--optimize` looks for.
+_SOUGHT = {
+    "size": "fewest bytes of flash, then fewest cycles",
+    "speed": "fewest cycles on average, 4 of which count as much as a byte of flash",
+    "balanced": "least product of flash and average cycles",
+}
+_LIMITS = {"flash": "{:,.0f} bytes of flash", "ram": "{:,.0f} bytes of RAM", "ms": "{:.2f} ms for the slowest input"}
+
+
+def explanation(costs: Any, *, all_of_them: bool) -> str:
+    """Say why each layer is as it is: before what it was chosen, or `all_of_them`; and which limits decided."""
+    lines = [f"chosen for {costs.optimize}: {_SOUGHT[costs.optimize]}"]
+    if costs.exceeded:
+        best = ", ".join(f"{step.name}: {encoding}" for step, encoding in zip(costs.steps, costs.unlimited, strict=True))
+        lines.append(f"limits decided: the best without them ({best}) takes {_exceeding(costs.exceeded)}")
+    for step in costs.steps:
+        lines.append(f"{step.name}: {step.encoding}, {_reason(step)}")
+        if all_of_them and step.alternatives:
+            lines += ["", _alternatives_table(step), ""]
+    return "\n".join(lines)
+
+
+def _reason(step: Any) -> str:
+    """Say what is next best to a step's encoding, and what a limit forbids that is better."""
+    allowed = [each for each in step.alternatives if not each.exceeds]
+    better = [each for each in step.alternatives if each.exceeds and each.score < 0]
+    texts = [f"before {_costing(allowed[0])}" if allowed else "the only encoding that it can have"]
+    if better:
+        texts.append(f"not {_costing(better[0])}: it takes {_exceeding(better[0].exceeds)}")
+    return "; ".join(texts)
+
+
+def _costing(other: Any) -> str:
+    """Name an alternative and what it has more or less than the choice."""
+    parts = [
+        _more(other.flash, "bytes"),
+        "cycles not predicted" if other.mean is None else _more(other.mean, "cycles on average"),
+    ]
+    return f"{other.encoding} ({' + '.join(_kernels(other))}: {', '.join(parts)})"
+
+
+def _kernels(other: Any) -> list[str]:
+    """Names of functions without what all have in common."""
+    return [name.removeprefix("eng_") for name in other.symbols]
+
+
+def _more(amount: float, what: str) -> str:
+    """Print a difference.
+
+    >>> _more(12.0, "bytes"), _more(-1200, "cycles"), _more(0, "bytes")
+    ('12 bytes more', '1,200 cycles fewer', 'as many bytes')
+    """
+    number = round(amount)
+    return f"{abs(number):,} {what} {'more' if number > 0 else 'fewer'}" if number else f"as many {what}"
+
+
+def _exceeding(exceeds: Any) -> str:
+    return " and ".join(_LIMITS[key].format(amount) for key, amount in exceeds.items()) + " too many"
+
+
+def _alternatives_table(step: Any) -> str:
+    """Print what else a step could be, the chosen way first; differences to it."""
+    header = ["encoding", "kernels", "flash", "arena", "stack", "slowest, cycles", "mean, cycles", "worse by", "exceeds"]
+    rows: list[list[object]] = [[step.encoding, " ".join(_kernels(step)), *["chosen"] * 6, ""]]
+    rows += [
+        [
+            *(each.encoding, " ".join(_kernels(each)), f"{each.flash:+,}", f"{each.arena:+,}", f"{each.stack:+,}"),
+            *("not predicted" if value is None else f"{value:+,.0f}" for value in (each.worst, each.mean)),
+            *(f"{100 * each.score:.1f} %", _exceeding(each.exceeds) if each.exceeds else ""),
+        ]
+        for each in step.alternatives
     ]
     return as_table(header, rows)
 

@@ -2,7 +2,8 @@
 
 The sources hold the weights, a straight-line NAME_run and a self-test with golden inputs. How each layer's weights are
 encoded, and with which kernel, is chosen over all combinations by what they cost; the results are the same. Stderr says what
-was chosen. A model that does not fit the chip, or the limits given, is refused with the bytes or milliseconds that it lacks.
+was chosen before what, and which limits decided; with --explain all that each layer could be. A model that does not fit the
+chip, or the limits given, is refused with the bytes or milliseconds that it lacks.
 
 With --train the C also learns: NAME_train_step makes a step by one sample, with the bits of the host.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from enginekit.cli import learning
-from enginekit.cli.choice import add_choice, choose, steps_table, totals
+from enginekit.cli.choice import add_choice, choose, explanation, steps_table, totals
 from enginekit.cli.output import as_json, result, story
 
 
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         check_fits(costs, costs.chip, code=costs.code + costs.link, stack=costs.ram - costs.arena + costs.stack)
     golden = None if args.golden is None else list(read_data(str(args.golden)).x)
     _write(args, emit(model, name=args.name, golden=golden, optimize=encoding), costs)
-    story(steps_table(costs) + "\n\n" + totals(costs))
+    story("\n\n".join([steps_table(costs), explanation(costs, all_of_them=args.explain), totals(costs)]))
     return 0
 
 

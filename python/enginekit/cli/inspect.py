@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from enginekit.cli.choice import add_choice, choose, cycles, samples, totals
+from enginekit.cli.choice import add_choice, choose, cycles, explanation, samples, totals
 from enginekit.cli.output import as_json, as_table, result, story
 
 
@@ -48,7 +48,8 @@ def main(args: argparse.Namespace) -> int:
         described["x_shape"] = list(model.graph.tensors[step.x].shape[1:])
         described["y_shape"] = list(model.graph.tensors[step.y].shape[1:])
         described["y_low"], described["y_high"] = _range(model.graph.tensors[step.y])
-    result(as_json(about) if args.json else f"{_text(about)}\n{totals(costs)}")
+    why = explanation(costs, all_of_them=args.explain)
+    result(as_json(about) if args.json else f"{_text(about)}\n\n{why}\n\n{totals(costs)}")
     story(problem or f"fits the {costs.chip.name}, with {costs.chip.usable_flash - costs.firmware:,} bytes of flash to spare")
     return 1 if problem and args.check else 0
 

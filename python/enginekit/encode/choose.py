@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.model import Model
 from engine.program import Program
 from enginekit import costs
 from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, FRAME_CODE, FRAME_STACK, call_bytes, call_count, call_cycles
+from enginekit.encode.alternatives import Judgement, Reasons, reasons
 from enginekit.encode.candidate import Candidate, Context, Encoder, Place, StepText
 from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
@@ -109,6 +110,8 @@ class Encoding:
     stack: int = 0
     #: What the costs are from.
     table: costs.Table = field(default_factory=costs.load)
+    #: What each step was chosen before, and which limits decided.
+    reasons: Reasons = field(default_factory=Reasons)
 
     @property
     def encoded(self) -> dict[int, Candidate]:
@@ -218,6 +221,7 @@ def encode(
     -------
     Encoding
         The best combination that keeps to the limits, over all candidates of all steps: the code of a kernel is paid for once.
+        Its `reasons` say what each step was chosen before, and which limits decided.
 
     Raises
     ------
@@ -241,8 +245,10 @@ def encode(
         for index in range(len(program.steps))
     ]
     objective = _OBJECTIVES[optimize]
-    found = _within(model, options, limits, objective, table)
-    return _encoding(model, min(found, key=objective), optimize, table)
+    chosen = min(_within(model, options, limits, objective, table), key=objective)
+    best = chosen if limits == Limits() else min(frontier(options, table, objective), key=objective)
+    by = Judgement(objective, lambda each: _excess(model, each, limits, table), table)
+    return replace(_encoding(model, chosen, optimize, table), reasons=reasons(options, chosen, best, by))
 
 
 _OBJECTIVES: dict[Optimize, Objective] = {

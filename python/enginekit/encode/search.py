@@ -90,6 +90,14 @@ def frontier(steps: Sequence[Sequence[Option]], table: Table, objective: Objecti
     return _undominated([c for group in states.values() for c in group], objective, most=_WIDTH)
 
 
+def combined(options: Iterable[Option], table: Table) -> Combination:
+    """Add options up, one a step."""
+    total = Combination((), frozenset(), 0, 0, 0.0, 0.0)
+    for option in options:
+        total = _extended(total, option, table)
+    return total
+
+
 def _extended(before: Combination, option: Option, table: Table) -> Combination:
     symbols = before.symbols | frozenset(option.candidate.symbols)
     code = before.code if symbols == before.symbols else table.code(symbols)
