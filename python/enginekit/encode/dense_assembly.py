@@ -1,9 +1,10 @@
 """The AVR code of a dense layer whose groups are calls: what :mod:`enginekit.encode.dense_calls` proves and counts.
 
-Each group of inputs is one RCALL into an unrolled body, entered as many steps before its end as the group is long. Where
-zeros are skipped, the first block looks for runs of other inputs as it goes and keeps the gaps for the blocks after it.
-Sentinels in the input end runs, so that no input is counted: a zero at the next stop or behind the input, and behind that one
-that is none. At a stop the code that skips gives up if it has lost time against the groups, which go on from there.
+Each group of inputs is one RCALL into an unrolled body, entered as many steps before its end as the group is long; in blocks
+beyond the reach of that, a CALL. Where zeros are skipped, the first block looks for runs of other inputs as it goes and keeps
+the gaps for the blocks after it. Sentinels in the input end runs, so that no input is counted: a zero at the next stop or
+behind the input, and behind that one that is none. At a stop the code that skips gives up if it has lost time against the
+groups, which go on from there.
 
 Registers: X inputs, Y weights, r1:r0 products, r16 weight, r17 input. Sums of a row: LOW and HIGH (16 bits, biased by 0x8000)
 of a group, `mid` and `top` of the groups before. Groups: r25:r24 0x8080, r30 zero, r31 stops left. Skipping: `mid` signed,
@@ -12,8 +13,11 @@ r11:r10 behind the sentinel, r13:r12 behind the gap's first input, r14 entries l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+
+from enginekit.encode.assembly import code_bytes
 
 LOW, HIGH = (2, 3, 4, 5, 6), (10, 11, 12, 13, 14)
 #: Of up to four rows, and of five.
@@ -24,8 +28,8 @@ _SPL, _SPH = "0x3d", "0x3e"
 SCAN = 4
 #: The longest gap that an entry holds.
 LONGEST = 255
-#: Blocks up to which a branch reaches over the code that skips in all but the first.
-NEAR = 6
+#: Bytes of code within which every RCALL and RJMP reaches, whatever stands where.
+REACH = 4000
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,31 @@ class DenseText:
 
     def assembly(self) -> str:
         """Write the code: a function of x and sum."""
-        parts = [self._enter(), self._body(), self._store(), self._begin()]
-        if self.stops is not None:
-            parts.insert(1, self._skipping(self.stops))
-        text = "\n".join(line if line.endswith(":") else f"    {line}" for part in parts for line in part)
+        jump, lines = self._jump(), [f"{self.symbol}:", *self._fixed(self._jump())]
+        for block, far in enumerate(self.far):
+            lines += self._block(block, "call" if far else "rcall", jump)
         head = f'    .section .text.{self.symbol}, "ax", @progbits\n    .type   {self.symbol}, @function\n'
-        return f"{head}{text}\n    .size   {self.symbol}, . - {self.symbol}\n"
+        return f"{head}{_text([*lines, *self._leave()])}\n    .size   {self.symbol}, . - {self.symbol}\n"
+
+    @cached_property
+    def far(self) -> tuple[bool, ...]:
+        """Whether the calls of each block lie beyond the reach of RCALL; so do those of every later one."""
+        end, found = code_bytes(_text(self._fixed("rjmp"))), []
+        for block in range(self.blocks):
+            end += code_bytes(_text(self._block(block, "rcall", "rjmp")))
+            found.append(end > REACH)
+        return tuple(found)
+
+    def _jump(self) -> str:
+        """Jump to blocks, or over them."""
+        return "jmp" if self.far[-1] else "rjmp"
+
+    def _fixed(self, jump: str) -> Iterator[str]:
+        """Write all that stands before the blocks' calls."""
+        yield from self._enter(jump)
+        yield from self._skipping(self.stops) if self.stops is not None else ()
+        for part in (self._body(jump), self._store(), self._begin(), self._by_groups()):
+            yield from part
 
     def _label(self, name: str) -> str:
         return f".L{self.symbol}_{name}"
@@ -131,26 +154,28 @@ class DenseText:
         own |= {14} if self.keeps else set()
         return [reg for reg in _CALL_SAVED if reg in own]
 
-    def _enter(self) -> Iterator[str]:
-        yield f"{self.symbol}:"
+    def _enter(self, jump: str) -> Iterator[str]:
         yield from (f"push r{n}" for n in self.saved)
         if self.keeps:
             yield from ("movw r30, r22", *_add(30, 3 * self.rows * self.blocks), "push r31", "push r30")
         yield from (f"push r{n}" for n in (25, 24, 23, 22))
-        if self.stops is not None:
-            yield from self._first_block(self.stops)
-            yield from self._other_blocks()
-            yield from (
-                f"rjmp {self._label('leave')}",
-                f"{self._label('dense')}:",
-                f"rcall {self._label('plain')}",
-                "mov r31, r16",
-            )
+        if self.stops is None:
+            yield f"rjmp {self._label('dense')}"
+            return
+        yield from self._first_block(self.stops)
+        yield from self._other_blocks()
+        yield f"{jump} {self._label('leave')}"
+
+    def _by_groups(self) -> Iterator[str]:
+        """Begin with groups, or go on with them where skipping is given up."""
+        yield f"{self._label('dense')}:"
+        if self.stops is None:
+            yield from (f"rcall {self._label('begin')}", *_address(28, self.weights(0)))
         else:
-            yield f"rcall {self._label('begin')}"
-            yield from _address(28, self.weights(0))
+            yield from (f"rcall {self._label('plain')}", "mov r31, r16")
         yield from (f"rcall {self._label('ready')}", "ldi r30, 0")
-        yield from self._groups()
+
+    def _leave(self) -> Iterator[str]:
         yield f"{self._label('leave')}:"
         yield from ["pop r0"] * (6 if self.keeps else 4)
         yield from (f"pop r{n}" for n in reversed(self.saved))
@@ -165,10 +190,7 @@ class DenseText:
         if self.keeps:
             yield from (f"ldi r17, {stops.capacity}", "mov r14, r17")
         yield from (f"ldi r16, {stops.count}", f"rcall {self._label('place')}")
-        if self.blocks > NEAR:
-            yield from ("brcc 1f", f"rjmp {self._label('dense')}", "1:")
-        else:
-            yield f"brcs {self._label('dense')}"
+        yield from ("brcc 1f", f"rjmp {self._label('dense')}", "1:")
         yield from (*_address(30, f"{self.symbol}_bias"), f"rcall {self._label('store_split')}")
 
     def _other_blocks(self) -> Iterator[str]:
@@ -190,32 +212,32 @@ class DenseText:
         for n in range(0, self.rows, 2):
             yield f"mov{'w' if n + 1 < self.rows else ''} r{HIGH[n]}, r24"
 
-    def _groups(self) -> Iterator[str]:
-        """Write the calls, block after block."""
-        for block, stretches in enumerate(self.groups):
-            if block == 1 and self.keeps:
-                yield f"{self._label('others')}:"
-            if block:
-                yield from (f"rcall {self._label('begin')}", "ldi r30, 0")
-                yield from _address(28, self.weights(block)) if block % self.part == 0 else ()
-            else:
-                yield from self._choice(len(stretches))
-            for number, lengths in enumerate(stretches):
-                if number:
-                    yield f"{self._label(f'from{len(stretches) - number}')}:"
-                for length in lengths:
-                    yield from self._over(-length) if length < 0 else [f"rcall {self._label(f'step{length}')}"]
-            yield from self._dense_bias(block)
-            yield f"rcall {self._label('store')}"
+    def _block(self, block: int, call: str, jump: str) -> Iterator[str]:
+        """Write the calls of a block."""
+        stretches = self.groups[block]
+        if block == 1 and self.keeps:
+            yield f"{self._label('others')}:"
+        if block:
+            yield from (f"{call} {self._label('begin')}", "ldi r30, 0")
+            yield from _address(28, self.weights(block)) if block % self.part == 0 else ()
+        else:
+            yield from self._choice(len(stretches), jump)
+        for number, lengths in enumerate(stretches):
+            if number:
+                yield f"{self._label(f'from{len(stretches) - number}')}:"
+            for length in lengths:
+                yield from self._over(-length) if length < 0 else [f"{call} {self._label(f'step{length}')}"]
+        yield from self._dense_bias(block)
+        yield f"{call} {self._label('store')}"
 
     def _over(self, inputs: int) -> Iterator[str]:
         """Go over inputs without weights."""
         for low, bytes_ in ((26, inputs), (28, inputs * self.rows)):
             yield from [f"adiw r{low}, {bytes_}"] if bytes_ < 64 else _add(low, bytes_)
 
-    def _choice(self, stretches: int) -> Iterator[str]:
+    def _choice(self, stretches: int, jump: str) -> Iterator[str]:
         for left in range(stretches - 1, 0, -1):
-            yield from (f"cpi r31, {left}", "brne 1f", f"rjmp {self._label(f'from{left}')}", "1:")
+            yield from (f"cpi r31, {left}", "brne 1f", f"{jump} {self._label(f'from{left}')}", "1:")
 
     def _dense_bias(self, block: int) -> Iterator[str]:
         """Bias of a block into Z: in the first one it depends on the stop."""
@@ -226,7 +248,7 @@ class DenseText:
             yield from (f"ldi r30, {size}", "mul r31, r30", "movw r30, r0")
             yield from (f"subi r30, lo8(-({self.symbol}_dense-{size}))", f"sbci r31, hi8(-({self.symbol}_dense-{size}))")
 
-    def _body(self) -> Iterator[str]:
+    def _body(self, jump: str) -> Iterator[str]:
         for length in range(self.depth, 0, -1):
             yield from (f"{self._label(f'step{length}')}:", "ld r17, X+")
             for n in range(self.rows):
@@ -236,7 +258,7 @@ class DenseText:
         yield from (*self._bias_high(), "ret")
         if self.keeps:
             yield from (f"{self._label('full')}:", f"rcall {self._label('ready')}", *_address(28, self.weights(1)))
-            yield f"rjmp {self._label('others')}"
+            yield f"{jump} {self._label('others')}"
         yield from (f"{self._label('ready')}:", "ldi r24, 0x80", "ldi r25, 0x80", *self._bias_high(), "ret")
 
     def _store(self) -> Iterator[str]:
@@ -348,6 +370,10 @@ class DenseText:
         """Skip the next gap that the first block has found."""
         yield from (f"{self._label('again')}:", "ld r0, Z+", "tst r0", "breq 1f", "add r26, r0", "adc r27, r13", "sbiw r26, 1")
         yield from ("mul r0, r24", "add r28, r0", "adc r29, r1", f"rjmp {self._label('next')}", "1:", "ret")
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(line if line.endswith(":") else f"    {line}" for line in lines)
 
 
 def _add(low: int, number: int) -> Iterator[str]:

@@ -30,16 +30,14 @@ from enginekit.records import MAX_ARRAY
 _ROWS, _DEPTHS = (4, 5), (8, 12)
 #: Layers of fewer inputs are not worth code of their own, or looking for zeros.
 _LEAST_INPUTS, _LEAST_SKIPPED = 16, 64
-#: Stops of a layer that skips, the share of the inputs before the first one, and gaps kept.
-_STOPS, _FIRST, _CAPACITY = 5, 20, 100
+#: Stops of a layer that skips, the share of the inputs before the first one, the fewest of them, and gaps kept.
+_STOPS, _FIRST, _LEAST_FIRST, _CAPACITY = 5, 40, 5, 100
 #: Where the code can run: an AVR that reads flash as data.
 _ON_CHIP = "#if defined(__AVR__) && !defined(ENG_FLASH_LPM)"
 #: Cycles of a stop and a gap, at most.
 _A_STOP, _A_GAP = 29, 36
 #: Longest stretch without weights that the portable twin can go over at once.
 _LONGEST_OVER = 127
-#: Bytes of code within which every call and jump reaches.
-_REACH = 4096
 #: Bytes behind the input that the code changes.
 _TAIL = 2
 
@@ -76,7 +74,8 @@ class DenseCalls(Candidate):
     @property
     def data(self) -> Data:
         """Bytes of constants and, as code, of what is written for the layer; its calls are the groups' lengths."""
-        calls = 2 * sum(length > 0 for block in self.text.groups for stretch in block for length in stretch)
+        pairs = zip(self.text.groups, self.text.far, strict=True)
+        calls = sum((4 if far else 2) * _groups(stretches) for stretches, far in pairs)
         bias = self.dense.nbytes + (self.skip_bias.nbytes if self.text.stops else 0)
         return Data(self.w.nbytes, bias, calls + self.requant.tables, self.requant.params, self.cost.code - calls)
 
@@ -254,8 +253,7 @@ def dense_calls(context: Context, requant: DenseRequant, *, rows: int, depth: in
     Returns
     -------
     DenseCalls or None
-        None if a sum, with its bias or without, can leave 24 bits, the weights of a block exceed what an array can hold, or the
-        code what a call can reach.
+        None if a sum, with its bias or without, can leave 24 bits, or the weights of a block exceed what an array can hold.
     """
     step = context.step
     params = step.params
@@ -278,8 +276,7 @@ def dense_calls(context: Context, requant: DenseRequant, *, rows: int, depth: in
     groups = (first, *((_stretch(block, context, depth),) for block in by_block[1:]))
     text = DenseText(f"eng_code_{step.name}", rows, size, blocks, context.zero_x, depth, groups, stops, part)
     packed = np.ascontiguousarray(by_block.transpose(0, 2, 1))
-    layer = DenseCalls(text, packed, start, bias, params.out, requant)
-    return layer if layer.cost.code <= _REACH else None
+    return DenseCalls(text, packed, start, bias, params.out, requant)
 
 
 def _fit(w: NDArray[np.int8], bias: NDArray[np.int64], start: NDArray[np.int64], context: Context) -> bool:
@@ -313,7 +310,7 @@ def _pays(inputs: int, rows: int) -> bool:
 def _stops(by_block: NDArray[np.int8], context: Context, depth: int) -> Stops:
     """Place the stops such that what skips is never slower than groups, but for the inputs before the first one."""
     _, rows, size = by_block.shape
-    step = (size - size // _FIRST) // (_STOPS - 1)
+    step = (size - max(size // _FIRST, _LEAST_FIRST)) // (_STOPS - 1)
     first = size - step * (_STOPS - 1)
     groups = np.mean([_groups((_stretch(block, context, depth),)) for block in by_block])
     an_input, one_by_one, scanned = 2 + 7 * rows + groups * (2.5 * rows + 6) / size, 8 * rows + 5, 4.25

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enginekit.encode.assembly import code_bytes
-from enginekit.encode.dense_assembly import LONGEST, NEAR, SCAN, DenseText, Stops
+from enginekit.encode.dense_assembly import LONGEST, SCAN, DenseText, Stops
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,11 @@ class DenseCycles:
     def code(self) -> int:
         """Bytes of code."""
         return code_bytes(self.text.assembly())
+
+    @property
+    def _jump(self) -> int:
+        """A jump to blocks, or over them."""
+        return 3 if self.text.far[-1] else 2
 
     @cached_property
     def _edge(self) -> int:
@@ -60,23 +65,29 @@ class DenseCycles:
         """A call of ``plain``."""
         return 2 + 2 * self.text.rows + 4
 
-    def _groups(self, lengths: Iterable[int]) -> int:
+    def _groups(self, block: int, stretches: Iterable[tuple[int, ...]]) -> int:
         """Count calls of groups, and steps over inputs without weights."""
         rows = self.text.rows
-        return sum(2 + n * (2 + 7 * rows) + 2 * rows + self._high + 4 if n > 0 else 4 for n in lengths)
+        group = 2 + 2 * rows + self._high + 4 + (1 if self.text.far[block] else 0)
+        return sum(group + n * (2 + 7 * rows) if n > 0 else 4 for lengths in stretches for n in lengths)
+
+    def _stored(self, block: int) -> int:
+        """Count a call of ``store`` at the end of a block's groups."""
+        return self._store + (1 if self.text.far[block] else 0)
 
     def _other_by_groups(self) -> int:
         """Blocks but the first, by groups."""
-        text = self.text
-        loads = sum(2 for block in range(1, text.blocks) if block % text.part == 0)
-        own = self._begin + 1 + self._store
-        return loads + sum(own + self._groups(stretch) for block in text.groups[1:] for stretch in block)
+        text, total = self.text, 0
+        for block in range(1, text.blocks):
+            begin = self._begin + 1 + (1 if text.far[block] else 0) + (2 if block % text.part == 0 else 0)
+            total += begin + self._groups(block, text.groups[block]) + self._stored(block)
+        return total
 
     @cached_property
     def by_groups(self) -> int:
         """Cycles of code that does not skip."""
-        others = self._other_by_groups()
-        return self._edge + self._begin + 2 + self._ready + self._groups(self.text.groups[0][0]) + self._store + others
+        first = self._begin + 2 + self._ready + self._groups(0, self.text.groups[0]) + self._stored(0)
+        return self._edge + 2 + first + self._other_by_groups()
 
     def of(self, x: NDArray[np.int8]) -> int:
         """Cycles for one input, int8[in]."""
@@ -84,16 +95,15 @@ class DenseCycles:
             return self.by_groups
         walk = _Walk(self.text, self.text.stops, x)
         total = self._edge + self._first_begin + walk.cycles
-        given_up, end, near = walk.left > 0, walk.at, self.text.blocks <= NEAR
-        total += self._overflows(0, x[:end])
-        if given_up:
-            return total + (2 if near else 3) + self._given_up(walk.left)
-        total += (1 if near else 2) + 2 + 2 + self._plain + self._store - 4
+        total += self._overflows(0, x[: walk.at])
+        if walk.left > 0:
+            return total + 3 + self._given_up(walk.left)
+        total += 2 + 2 + 2 + self._plain + self._store - 4
         if self.text.blocks == 1:
-            return total + 2
+            return total + self._jump
         if walk.room < 0:
-            return total + 3 + self._ready - 1 + 2 + 2 + self._other_by_groups()
-        return total + 5 + 2 + sum(self._again(block, x, walk.gaps) for block in range(1, self.text.blocks))
+            return total + 3 + self._ready - 1 + 2 + self._jump + self._other_by_groups()
+        return total + 5 + self._jump + sum(self._again(block, x, walk.gaps) for block in range(1, self.text.blocks))
 
     @property
     def _first_begin(self) -> int:
@@ -106,13 +116,13 @@ class DenseCycles:
         choice = 0
         for other in range(len(stretches) - 1, 0, -1):
             if other == left:
-                choice += 1 + 1 + 2
+                choice += 1 + 1 + self._jump
                 break
             choice += 1 + 2
-        own = sum(self._groups(stretch) for stretch in stretches[len(stretches) - left :])
+        own = self._groups(0, stretches[len(stretches) - left :])
         bias = 2 if len(stretches) == 1 else 1 + 2 + 1 + 2
         others = self._other_by_groups()
-        return self._plain + 1 + self._ready + choice + own + bias + self._store - 2 + others
+        return self._plain + 1 + self._ready + choice + own + bias + self._stored(0) - 2 + others
 
     def _again(self, block: int, x: NDArray[np.int8], gaps: int) -> int:
         """Another block over the gaps that the first has found."""

@@ -9,7 +9,7 @@ from avr_kernels import Bench, build, s24
 
 from engine import kernels_dense
 from engine.program import DenseParams, OutputS8, Rescale, Step
-from enginekit.encode import group_lengths
+from enginekit.encode import dense_assembly, group_lengths
 from enginekit.encode.candidate import Context
 from enginekit.encode.dense_calls import DenseCalls, dense_calls, dense_calls_layers
 from enginekit.encode.dense_requant import dense_requants
@@ -173,6 +173,36 @@ def test_weights_in_several_arrays(tmp_path):
         bench = bench_of(layer, tmp_path)
         for what, x in inputs(rng, layer):
             check(layer, bench, bias, 14, what, x)
+
+
+@pytest.mark.parametrize("rows", [4, 5])
+@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize("near", [0, 2, 3])
+def test_blocks_beyond_the_reach_of_short_calls(rows, skips, near, tmp_path, monkeypatch):
+    rng = np.random.default_rng(5)
+    w, bias = rng.integers(-60, 61, (4 * rows, 90)).astype(np.int8), rng.integers(-9000, 9000, 4 * rows)
+    short = layer_of(w, bias, rows=rows, skips=skips)
+    for reach in range(0, short.cost.code, 20):
+        monkeypatch.setattr(dense_assembly, "REACH", reach)
+        layer = replace(short, text=replace(short.text))
+        if layer.text.far.count(False) == near:
+            break
+    assert layer.text.far == (False,) * near + (True,) * (4 - near)
+    bench = bench_of(layer, tmp_path)
+    assert bench.chip.symbol(layer.text.symbol)[1] == layer.cost.code > short.cost.code
+    for what, x in inputs(rng, layer):
+        check(layer, bench, bias, 4 * rows, what, x)
+
+
+def test_a_layer_beyond_the_reach_of_short_calls(tmp_path):
+    rng = np.random.default_rng(6)
+    w = rng.choice([-127, 0, 127], (60, 500), p=[0.2, 0.6, 0.2]).astype(np.int8)
+    bias = rng.integers(-9000, 9000, 60)
+    layer = layer_of(w, bias, rows=4)
+    assert layer.text.far[-1] > layer.text.far[0]
+    bench = bench_of(layer, tmp_path)
+    for what, x in list(inputs(rng, layer))[:6]:
+        check(layer, bench, bias, 60, what, x)
 
 
 def test_groups_are_those_that_are_proven():
