@@ -298,8 +298,11 @@ static __attribute__((noinline)) void run_pooled(const chunk *c, const sums *s, 
 {
     const grouping three_steps = {.blocks = 2, .steps = 3, .most = ENG_PAIRS_2, .unit = 1}; /* 3 x 3 of one channel */
     const grouping two = {.blocks = 2, .most = ENG_PAIRS_2, .unit = 1}, four = {.blocks = 4, .most = ENG_PAIRS_4, .unit = 1};
+    const grouping three_steps_of_four = {.blocks = 4, .steps = 3, .most = ENG_PAIRS_4, .unit = 1};
     if (c->blocks == 2 && c->walk.segments == 1 && c->walk.run == 3) {
         pooled(c, s, b, three_steps);
+    } else if (c->blocks == 4 && c->walk.segments == 1 && c->walk.run == 3) {
+        pooled(c, s, b, three_steps_of_four);
     } else if (c->blocks == 2) {
         pooled(c, s, b, two);
     } else {

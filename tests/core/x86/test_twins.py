@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from judged import ISAS
+from judged import ISAS, available_isas
+from random_graphs import Activation, Chain
+
+import engine
 
 ROOT = Path(__file__).resolve().parents[3]
 CC = os.environ.get("CC", "cc")
@@ -91,6 +95,19 @@ def test_environment_forces_one_or_says_what_there_is(isa):
     else:
         assert done.returncode != 0
         assert f"ENGINE_ISA is {isa}, but this processor has portable" in done.stderr
+
+
+@pytest.mark.parametrize("channels", [3, 8, 12, 16, 17, 24, 32, 33, 48])
+def test_first_layers_of_digits(channels, monkeypatch):
+    """Pairs of 3 x 3 of one channel under a pool of 2 have loops of their own, by blocks of outputs."""
+    graph = Chain((14, 13, 1)).conv(channels, 3, activation=Activation.RELU).pool("max_pool2d", 2).graph()
+    x = np.random.default_rng(channels).integers(-128, 128, (5, 14, 13, 1)).astype(np.int8)
+    found = {}
+    for isa in available_isas():
+        monkeypatch.setenv("ENGINE_ISA", isa)
+        found[isa] = engine.Model(graph).run(x)
+    for isa, y in found.items():
+        np.testing.assert_array_equal(y, found["portable"], err_msg=isa)
 
 
 def test_unknown_name_is_refused():
