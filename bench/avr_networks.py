@@ -88,6 +88,7 @@ NETWORKS = {
     "784-32-10": lambda: dense_net(32),
     "784-40-10": lambda: dense_net(40),
     "784-32-10, 4 bits": lambda: dense_net(32, compression=Compression(bits=4)),
+    "784-32-10, 80 % pruned one by one": lambda: dense_net(32, compression=Compression(prune=0.8)),
     "784-32-10, 80 % pruned": lambda: dense_net(32, compression=Compression(prune=0.8, block=8)),
     "conv 12 3x3, pool 2, dense 10": conv_net,
 }

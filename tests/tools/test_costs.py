@@ -1,12 +1,16 @@
 """Costs known before compiling: the tables against what is compiled and linked, the bound of the stack against what is used."""
 
 import subprocess
+from inspect import isabstract
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from compilers import ROOT
+from dense_grids import model_of
 from random_graphs import CHAINS, Chain
 
+from engine import training
 from engine.errors import EngineError
 from engine.graph import Activation
 from engine.model import Model
@@ -16,8 +20,26 @@ from enginekit.costs.measure import measure, measure_trainers, table_name
 from enginekit.costs.stack import Program, UnboundedStackError
 from enginekit.costs.table import TRAINER
 from enginekit.emit import emit
-from enginekit.encode.choose import Optimize, encode, fixed_flash
+from enginekit.encode.bitmap import DenseBitmap
+from enginekit.encode.bits import DenseBits
+from enginekit.encode.book import DenseBook
+from enginekit.encode.candidate import Candidate
+from enginekit.encode.choose import ENCODERS, Optimize, encode, fixed_flash
+from enginekit.encode.conv import Conv3x3Pool2
+from enginekit.encode.conv_code import Conv3x3Code
+from enginekit.encode.dense_calls import DenseCalls
+from enginekit.encode.dense_code import DenseCode
+from enginekit.encode.dense_layer import DenseLayer
+from enginekit.encode.dense_pairs import DensePairs
+from enginekit.encode.depthwise import DepthwisePlanes
+from enginekit.encode.im2col import Im2col
+from enginekit.encode.lists import DenseLists
+from enginekit.encode.moved import DenseMoved
+from enginekit.encode.plain import Plain
+from enginekit.encode.sparse import DenseSparse
+from enginekit.encode.sums import DenseSums, SummedLayer
 from enginekit.plan import plan
+from enginekit.quantize import quantize
 
 #: Of every kind of kernel that trains, so that a table of trainers that has become old is noticed in seconds.
 TRAINING = (
@@ -95,7 +117,16 @@ def folder(tmp_path_factory):
 def test_a_firmware_costs_what_was_planned(name, optimize, folder):
     model = Model(GRAPHS[name]())
     x = inputs(model, 4)
-    encoding = encode(model, optimize, samples=x, table=costs.load(table_name(toolchain.find().version)))
+    held_against_the_chip(model, encode(model, optimize, samples=x, table=table_at_hand()), x, folder)
+
+
+def table_at_hand():
+    """Costs with the toolchain on the PATH."""
+    return costs.load(table_name(toolchain.find().version))
+
+
+def held_against_the_chip(model, encoding, x, folder):
+    """Build and run; flash, RAM, stack and cycles are what was planned."""
     planned = plan(model, encoding)
     run = onchip.run_on_chip(onchip.build(model, folder, optimize=encoding), x)
     assert planned.firmware == pytest.approx(run.flash, rel=0.01)
@@ -120,6 +151,80 @@ def test_the_smallest_dense_network_with_argmax_takes_at_most_600_bytes_of_code(
     assert code <= 600, f"{code} bytes of code beyond weights and link"
     run = onchip.run_on_chip(onchip.build(model, folder, optimize=encoding), x)
     assert run.cycles.max() < 4.5 * 20_000
+
+
+def random_layers(values, *sizes):
+    """Dense layers of weights from ``values(rng, out, in)``."""
+    rng = np.random.default_rng(sizes[0])
+    return model_of([values(rng, out, size).astype(np.int8) for size, out in pairwise(sizes)])
+
+
+def any_weights(rng, *shape):
+    return rng.integers(-127, 128, shape)
+
+
+def in_blocks(rng, out, size):
+    return np.repeat(rng.random((out // 8, size)) < 0.2, 8, axis=0) * rng.integers(-99, 100, (out, size))
+
+
+def pooled():
+    layers = [training.Conv2D(4, 3, activation="relu"), training.MaxPool2D(2)]
+    x = np.random.default_rng(0).random((20, 14, 14, 1)).astype(np.float32)
+    return quantize(training.Sequential((14, 14, 1), layers, seed=1).network(), x, small_sums=True)
+
+
+def moved():
+    chain = Chain((14, 14, 1), zero=-128).conv(4, 3, activation=Activation.RELU).pool("max_pool2d", 2)
+    return Model(chain.flatten().dense(10).graph())
+
+
+#: Every class of candidates, and of sums in a SummedLayer: a network of which some layer can be emitted as one.
+KINDS = {
+    Plain: lambda: Model(CHAINS["dense"]()),
+    DensePairs: lambda: random_layers(any_weights, 100, 12, 10),
+    DenseLayer: lambda: random_layers(any_weights, 100, 12, 10),
+    DenseCalls: lambda: random_layers(any_weights, 100, 12, 10),
+    DenseCode: lambda: random_layers(any_weights, 12, 8, 3),
+    DenseMoved: moved,
+    DenseBits: lambda: random_layers(lambda rng, *shape: rng.integers(-8, 8, shape), 100, 16, 10),
+    DenseBook: lambda: random_layers(lambda rng, *shape: rng.choice(rng.integers(-99, 100, 16), shape), 100, 16, 10),
+    DenseSparse: lambda: random_layers(in_blocks, 100, 16, 8),
+    DenseBitmap: lambda: random_layers(lambda rng, *shape: (rng.random(shape) < 0.3) * any_weights(rng, *shape), 100, 16, 10),
+    DenseLists: lambda: random_layers(lambda rng, *shape: (rng.random(shape) < 0.2) * rng.choice([-9, 3], shape), 100, 16, 10),
+    Conv3x3Pool2: pooled,
+    Conv3x3Code: pooled,
+    Im2col: lambda: Model(CHAINS["conv"]()),
+    DepthwisePlanes: lambda: Model(CHAINS["depthwise"]()),
+}
+
+
+def kind_of(candidate):
+    return type(candidate.parts[0] if isinstance(candidate, SummedLayer) else candidate)
+
+
+def concrete(base):
+    """Classes of the package below `base` that are not abstract."""
+    for each in base.__subclasses__():
+        yield from concrete(each)
+        if each.__module__.startswith("enginekit.") and not isabstract(each):
+            yield each
+
+
+def test_no_encoding_is_without_a_prediction_held_against_the_chip():
+    assert set(KINDS) == {*concrete(Candidate), *concrete(DenseSums)} - {SummedLayer}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_encoding_costs_what_was_planned(kind, folder):
+    def encoder(context):
+        found = [each for encoder in ENCODERS for each in encoder(context)]
+        return [each for each in found if kind_of(each) is kind][:1] or found[:1]
+
+    model = KINDS[kind]()
+    x = inputs(model, 4)
+    encoding = encode(model, Optimize.SPEED, samples=x, encoders=[encoder], table=table_at_hand())
+    assert any(kind_of(placed.candidate) is kind for placed in encoding.steps)
+    held_against_the_chip(model, encoding, x, folder)
 
 
 def test_recursion_has_no_bound(tmp_path):
