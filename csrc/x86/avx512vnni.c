@@ -6,11 +6,12 @@
 #include "depthwise.h"
 #include "products.h"
 
-#define ENG_LANES 16
-#define ENG_RAW   1
+#define ENG_LANES  16
+#define ENG_RAW    1
+#define ENG_THIRDS 1
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 32 registers. */
-#define ENG_POINTS_1 12
+#define ENG_POINTS_1 16
 #define ENG_POINTS_2 8
 #define ENG_POINTS_3 6
 #define ENG_POINTS_4 6
@@ -207,28 +208,39 @@ ENG_INLINE __m512i turned(__m512i v)
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
 }
 
-/* A clamp, and how many codes are written. */
+/* A clamp, whether it does more than saturation, and how many codes are written; plain: all of them, saturated only. */
 typedef struct {
     eng_vec lo, hi;
+    bool clamps, plain;
     uint32_t count;
     __mmask64 mask;
 } eng_limits;
 
-ENG_INLINE eng_limits vec_limits(const eng_x86_clamp *clamp, uint32_t count)
+ENG_INLINE eng_limits vec_limits(const eng_x86_clamp *clamp, uint32_t count, bool saturates)
 {
-    const eng_limits limits = {vec_load(clamp->lo), vec_load(clamp->hi), count, UINT64_MAX >> (4 * ENG_LANES - count)};
+    const eng_limits limits = {.lo = vec_load(clamp->lo),
+                               .hi = vec_load(clamp->hi),
+                               .clamps = !saturates,
+                               .plain = saturates && count == ENG_LANES,
+                               .count = count,
+                               .mask = UINT64_MAX >> (4 * ENG_LANES - count)};
     return limits;
 }
 
 ENG_INLINE __m512i clamped(__m512i codes, const eng_limits *limits)
 {
-    return _mm512_min_epi8(_mm512_max_epi8(codes, limits->lo), limits->hi);
+    return limits->clamps ? _mm512_min_epi8(_mm512_max_epi8(codes, limits->lo), limits->hi) : codes;
 }
 
 ENG_INLINE void vec_store(eng_vec v, const eng_limits *limits, int8_t *y)
 {
-    const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(v), _mm512_castsi512_si128(limits->lo));
-    _mm_mask_storeu_epi8(y, (__mmask16)limits->mask, _mm_min_epi8(codes, _mm512_castsi512_si128(limits->hi)));
+    const __m128i codes = _mm512_cvtsepi32_epi8(v);
+    if (limits->plain) {
+        _mm_storeu_si128((void *)y, codes);
+        return;
+    }
+    const __m128i raised = _mm_max_epi8(codes, _mm512_castsi512_si128(limits->lo));
+    _mm_mask_storeu_epi8(y, (__mmask16)limits->mask, _mm_min_epi8(raised, _mm512_castsi512_si128(limits->hi)));
 }
 
 /* Codes of four vectors, clamped. */
@@ -249,16 +261,16 @@ ENG_INLINE void vec_store_full(const eng_vec *v, const eng_limits *limits, int8_
 
 ENG_INLINE void vec_store_apart(const eng_vec *v, uint32_t vectors, const eng_limits *limits, size_t step, int8_t *y)
 {
-    const __m512i codes = four_codes(v, limits);
-    const __m128i four[4] = {_mm512_castsi512_si128(codes), _mm512_extracti32x4_epi32(codes, 1),
-                             _mm512_extracti32x4_epi32(codes, 2), _mm512_extracti32x4_epi32(codes, 3)};
+    if (limits->plain) {
+#pragma GCC unroll 4
+        for (uint32_t i = 0; i < vectors; ++i) {
+            _mm_storeu_si128((void *)(y + i * step), _mm512_cvtsepi32_epi8(v[i]));
+        }
+        return;
+    }
 #pragma GCC unroll 4
     for (uint32_t i = 0; i < vectors; ++i) {
-        if (limits->count == ENG_LANES) {
-            _mm_storeu_si128((void *)(y + i * step), four[i]);
-        } else {
-            _mm_mask_storeu_epi8(y + i * step, (__mmask16)limits->mask, four[i]);
-        }
+        vec_store(v[i], limits, y + i * step);
     }
 }
 

@@ -20,9 +20,10 @@ typedef struct {
     int8_t *y; /* of the first pass's first output row */
 } passes;
 
-/* What is constant where loops are for one size of kernel; its weights are in `known` then, for registers to hold. */
+/* What is constant where loops are for one size of kernel; its weights are in `known` then, for registers to hold. saturates:
+ * the clamp does no more. */
 typedef struct {
-    bool fixed;
+    bool fixed, saturates;
     uint32_t groups, columns, together;
 } kernel;
 
@@ -126,7 +127,7 @@ ENG_INLINE void run_row(const strip *v, kernel k, const eng_vec *known, const en
         run_vectors(v, k, known, 3, limits, loops, &next);
     }
     while (next.left > 0) {
-        const eng_limits some = vec_limits(&v->p->clamp, next.left < ENG_LANES ? (uint32_t)next.left : ENG_LANES);
+        const eng_limits some = vec_limits(&v->p->clamp, next.left < ENG_LANES ? (uint32_t)next.left : ENG_LANES, k.saturates);
         run_vectors(v, k, known, 1, &some, loops, &next);
     }
 }
@@ -144,7 +145,7 @@ ENG_INLINE void run_place(const passes *s, kernel k, uint32_t place, eng_x86_rou
                      .point = p->point,
                      .step = (size_t)p->period * ENG_LANES,
                      .row = row};
-    const eng_limits limits = vec_limits(&p->clamp, ENG_LANES);
+    const eng_limits limits = vec_limits(&p->clamp, ENG_LANES, k.saturates);
     const size_t left = codes < row ? row - codes : 0;
     const size_t whole = left < ENG_LANES ? 0 : (left - ENG_LANES) / v.step + 1;
     eng_vec known[MOST_KNOWN];
@@ -168,10 +169,10 @@ ENG_INLINE void run_places(const passes *s, kernel k, eng_x86_rounding loops)
 }
 
 /* Kernels of 3 x 3 have loops of their own. */
-ENG_INLINE void any_kernel(const passes *s, uint32_t together, eng_x86_rounding loops)
+ENG_INLINE void any_kernel(const passes *s, uint32_t together, bool saturates, eng_x86_rounding loops)
 {
     enum { STEP = sizeof(int32_t) / sizeof(code_t), GROUPS = (3 + STEP - 1) / STEP };
-    const kernel three_by_three = {true, GROUPS, 3, together}, any = {false, 0, 0, together};
+    const kernel three_by_three = {true, saturates, GROUPS, 3, together}, any = {false, false, 0, 0, together};
     if (s->p->groups == GROUPS && s->p->columns == 3) {
         run_places(s, three_by_three, loops);
     } else {
@@ -179,12 +180,12 @@ ENG_INLINE void any_kernel(const passes *s, uint32_t together, eng_x86_rounding 
     }
 }
 
-ENG_INLINE void any_rows(const passes *s, uint32_t together, eng_x86_rounding loops)
+ENG_INLINE void any_rows(const passes *s, uint32_t together, bool saturates, eng_x86_rounding loops)
 {
     if (together == 2) {
-        any_kernel(s, 2, loops);
+        any_kernel(s, 2, saturates, loops);
     } else {
-        any_kernel(s, 1, loops);
+        any_kernel(s, 1, saturates, loops);
     }
 }
 
@@ -192,13 +193,17 @@ static __attribute__((noinline)) void run_passes(const passes *s, uint32_t toget
 {
     switch (s->p->rounding) {
     case ENG_X86_BRIEF:
-        any_rows(s, together, ENG_X86_BRIEF);
+        if (eng_x86_saturates(&s->p->clamp)) {
+            any_rows(s, together, true, ENG_X86_BRIEF);
+        } else {
+            any_rows(s, together, false, ENG_X86_BRIEF);
+        }
         break;
     case ENG_X86_BRIEF_SIGNED:
-        any_rows(s, together, ENG_X86_BRIEF_SIGNED);
+        any_rows(s, together, false, ENG_X86_BRIEF_SIGNED);
         break;
     default:
-        any_rows(s, together, ENG_X86_DOUBLE);
+        any_rows(s, together, false, ENG_X86_DOUBLE);
         break;
     }
 }
@@ -272,12 +277,36 @@ static row_source rows_of(const eng_x86_depthwise *p, const int8_t *x, int8_t *s
     return source;
 }
 
+/* Codes of padding that mixed rows begin with. */
+static size_t left_of(const eng_x86_depthwise *p)
+{
+    return p->phases == 1 ? (size_t)p->left * p->pixel : 0;
+}
+
+/* The padding to the left of mixed rows, which mixing leaves alone; what it writes beyond is mixed later. */
+static void pad_left(const eng_x86_depthwise *p, uint8_t *mixed)
+{
+    for (uint32_t g = 0; g < p->groups; ++g) {
+        fill_steps(left_of(p), p->padding, mixed + g * p->group);
+    }
+}
+
+/* The padding to their right, on which mixing writes what it rounds up. */
+static void pad_right(const row_source *source, uint8_t *mixed)
+{
+    const eng_x86_depthwise *const p = source->p;
+    const size_t before = left_of(p) + source->codes;
+    for (uint32_t g = 0; g < p->groups; ++g) {
+        fill_steps(p->row - before, p->padding, mixed + g * p->group + before * sizeof(int32_t));
+    }
+}
+
 /* Mixes `rows` rows from row `first` of the padded image on; what lies beyond has zero weights, so that any row will do. */
 static void mix_groups(const row_source *source, uint32_t first, uint32_t rows, uint8_t *mixed)
 {
     enum { STEP = sizeof(int32_t) / sizeof(code_t) };
     const eng_x86_depthwise *const p = source->p;
-    const size_t left = p->phases == 1 ? (size_t)p->left * p->pixel : 0, right = p->row - left - source->codes;
+    const size_t left = left_of(p);
     for (uint32_t g = 0; g < p->groups; ++g) {
         const int8_t *from[STEP];
         for (uint32_t e = 0; e < STEP; ++e) {
@@ -285,9 +314,7 @@ static void mix_groups(const row_source *source, uint32_t first, uint32_t rows, 
             const bool inside = row >= p->top && row - p->top < p->in_h;
             from[e] = inside ? source->first + (row - p->top) * source->codes : source->padding;
         }
-        fill_steps(left, p->padding, mixed);
         mix_rows(from, source->codes, mixed + left * sizeof(int32_t));
-        fill_steps(right, p->padding, mixed + (left + source->codes) * sizeof(int32_t));
         mixed += p->group;
     }
 }
@@ -300,7 +327,12 @@ static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena
     void *const rows = scratch, *const y = arena + l->y;
     uint8_t *const mixed = scratch + p->mixed;
     const row_source source = rows_of(p, x, rows);
+    const bool rounds_up = source.codes % (4 * ENG_LANES) != 0;
     const uint32_t mode = rounding_mode(p->rounding);
+    for (uint32_t n = 0; n < p->band; ++n) {
+        pad_left(p, mixed + n * p->pass);
+        pad_right(&source, mixed + n * p->pass);
+    }
     for (uint32_t r = 0, count; r < p->rows; r += count) {
         const uint32_t left = (p->rows - r) / p->together, together = left == 0 ? 1 : p->together;
         const uint32_t taken = p->taken - (p->together - together) * p->row_step, most = left == 0 ? 1 : left;
@@ -313,6 +345,9 @@ static void run_depthwise(const eng_layer *l, const void *packed, uint8_t *arena
                           .y = (int8_t *)y + (size_t)r * p->row_codes};
         for (uint32_t n = 0; n < s.count; ++n) {
             mix_groups(&source, (r + n * together) * p->row_step, taken, mixed + n * p->pass);
+            if (rounds_up) {
+                pad_right(&source, mixed + n * p->pass);
+            }
         }
         run_passes(&s, together);
         count = s.count * together;

@@ -180,8 +180,9 @@ typedef struct {
     uint32_t count;
 } eng_limits;
 
-ENG_INLINE eng_limits vec_limits(const eng_x86_clamp *clamp, uint32_t count)
+ENG_INLINE eng_limits vec_limits(const eng_x86_clamp *clamp, uint32_t count, bool saturates)
 {
+    (void)saturates;
     const eng_limits limits = {vec_load(clamp->lo), vec_load(clamp->hi), count};
     return limits;
 }

@@ -254,6 +254,11 @@ eng_x86_clamp eng_x86_clamp_of(const eng_output_s8 *y)
     return clamp;
 }
 
+bool eng_x86_saturates(const eng_x86_clamp *clamp)
+{
+    return clamp->lo[0] == INT8_MIN && clamp->hi[0] == INT8_MAX;
+}
+
 size_t eng_x86_lanes_size(const eng_x86_format *format, uint32_t blocks)
 {
     return (size_t)blocks * ENG_X86_LANE * format->lanes * sizeof(int32_t);

@@ -48,6 +48,9 @@ typedef struct {
 
 eng_x86_clamp eng_x86_clamp_of(const eng_output_s8 *y);
 
+/* Whether it is no more than saturation. */
+bool eng_x86_saturates(const eng_x86_clamp *clamp);
+
 /* One output's weights: `count` of them, `step` apart. */
 typedef struct {
     const int8_t *w;

@@ -23,12 +23,13 @@ typedef struct {
 } chunk;
 
 /* What loops over groups of points are for: blocks of a step, whether outputs have two lanes each, whether codes are not
- * copied, as many `steps` as one segment has or 0 for any, at most how many points share a pass, and of what their number is a
- * multiple, so that four vectors of sums are often complete. */
+ * copied, as many `steps` as one segment has or 0 for any, at most how many points share a pass, of what their number is a
+ * multiple, so that four vectors of sums are often complete, and whether neighbours share codes of three kernel columns. */
 typedef struct {
     uint32_t blocks;
     bool halves, raw;
     uint32_t steps, most, unit;
+    bool thirds;
 } grouping;
 
 /* The i-th of a group of points, x3 being the third: distances in three registers and what an address may add. */
@@ -57,8 +58,16 @@ ENG_INLINE const uint8_t *nth_point(const uint8_t *x, const uint8_t *x3, size_t 
         return x3 + 2 * three;
     case 10:
         return x + 2 * five;
-    default:
+    case 11:
         return x3 + 8 * one;
+    case 12:
+        return x + 4 * three;
+    case 13:
+        return x3 + 2 * five;
+    case 14:
+        return x3 + three + 8 * one;
+    default:
+        return x3 + 4 * three;
     }
 }
 
@@ -88,7 +97,7 @@ ENG_INLINE void leave(uint32_t vectors, bool more, const eng_vec *acc, eng_vec *
 ENG_INLINE void leave_sums(const chunk *c, uint32_t points, uint32_t blocks, bool halves, bool more, eng_vec *acc, eng_vec *to)
 {
     if (halves) {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
         for (uint32_t i = 0; i < points; ++i) {
             acc[i] = vec_join(acc[i]);
         }
@@ -97,7 +106,7 @@ ENG_INLINE void leave_sums(const chunk *c, uint32_t points, uint32_t blocks, boo
         leave(points * blocks, more, acc, to);
         return;
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (uint32_t i = 0; i < points * blocks / 2; ++i) {
         acc[i] = vec_max(acc[2 * i], acc[2 * i + 1]);
     }
@@ -130,7 +139,7 @@ ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d
     for (uint32_t b = 0; b < g.blocks; ++b) {
         wb[b] = vec_load(w + b * VECTOR);
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (uint32_t i = 0; i < points; ++i) {
         const uint8_t *const xi = nth_point(x, x3, d->one, d->three, d->five, i);
         const eng_vec codes = codes_at(xi, g.halves, g.raw);
@@ -138,6 +147,48 @@ ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d
         for (uint32_t b = 0; b < g.blocks; ++b) {
             acc[i * g.blocks + b] = vec_dot(acc[i * g.blocks + b], codes, wb[b]);
         }
+    }
+}
+
+/* One step of each of three kernel columns, a third of a segment apart, for points of one block that are as far from one
+ * another as the columns: codes of one are loaded once for the three points that have them in their kernels. */
+ENG_INLINE void sum_thirds_step(const chunk *c, const uint8_t *x, const distances *d, const uint8_t *w, uint32_t points,
+                                eng_vec *acc)
+{
+    const uint8_t *const x8 = x + 8 * d->one;
+    eng_vec wj[3];
+#pragma GCC unroll 3
+    for (uint32_t j = 0; j < 3; ++j) {
+        wj[j] = vec_load(w + (size_t)j * c->p->third * VECTOR);
+    }
+#pragma GCC unroll 18
+    for (uint32_t i = 0; i < points + 2; ++i) {
+        const uint8_t *const base = i < 8 ? x : x8;
+        const eng_vec codes = vec_step(nth_point(base, base + d->three, d->one, d->three, d->five, i < 8 ? i : i - 8));
+#pragma GCC unroll 3
+        for (uint32_t j = 0; j < 3; ++j) {
+            if (i >= j && i - j < points) {
+                acc[i - j] = vec_dot(acc[i - j], codes, wj[j]);
+            }
+        }
+    }
+}
+
+/* acc[point] of `points` points, the first at `at`. */
+ENG_INLINE void sum_thirds(const chunk *c, const uint8_t *at, uint32_t points, eng_vec *acc)
+{
+    const uint32_t *const end = c->segment + c->walk.segments;
+    const uint8_t *w = c->w;
+    distances d = {c->point, 3 * c->point, 5 * c->point};
+    for (const uint32_t *segment = c->segment; segment < end; ++segment) {
+        const uint8_t *x = at + *segment;
+        for (uint32_t k = c->p->third; k > 0; --k) {
+            __asm__("" : "+r"(d.one), "+r"(d.three), "+r"(d.five));
+            sum_thirds_step(c, x, &d, w, points, acc);
+            x += c->walk.step;
+            w += VECTOR;
+        }
+        w += 2 * (size_t)c->p->third * VECTOR;
     }
 }
 
@@ -150,6 +201,10 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
 #pragma GCC unroll 24
     for (uint32_t i = 0; i < points * g.blocks; ++i) {
         acc[i] = bias_of(c, i % g.blocks);
+    }
+    if (g.thirds) {
+        sum_thirds(c, at, points, acc);
+        return;
     }
     if (g.steps > 0) {
 #pragma GCC unroll 3

@@ -230,6 +230,15 @@ static bool may_be_raw(const eng_x86_format *format, const geometry *g, const sh
     return format->raw && flat_points(g) > 0 && g->conv.in_c % (s->halves ? 2u * ENG_X86_STEP : ENG_X86_STEP) == 0;
 }
 
+/* Neighbours' kernels are one column of whole steps apart. */
+static uint32_t third_of(const eng_x86_format *format, const geometry *g, const shape *s)
+{
+    const eng_window *v = &g->conv.window;
+    const uint32_t column = (uint32_t)g->conv.in_c * format->code_bytes;
+    const bool shared = v->kernel_w == 3 && v->dilation_w == 1 && v->stride_w == 1 && s->shifts == 1 && s->run > 1;
+    return shared && column % ENG_X86_STEP == 0 ? column / (uint32_t)ENG_X86_STEP : 0;
+}
+
 bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_products *p)
 {
     geometry g = geometry_of(l);
@@ -251,6 +260,7 @@ bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng
     p->blocks = s.full + (s.halves ? 1 : 0);
     p->point = (size_t)(s.pairs ? 1 : s.shifts) * g.pool.stride_w * shift_of(&g) * format->code_bytes;
     plan_points(&g, &s, p);
+    p->third = third_of(format, &g, &s);
     p->raw = may_be_raw(format, &g, &s) && (p->single || p->straight);
     p->last_columns = points > 0 ? points - (p->rows - 1) * p->columns : p->columns;
     if ((uint64_t)p->rows * p->tap_rows > LARGEST || (uint64_t)p->columns * p->tap_columns > LARGEST) {

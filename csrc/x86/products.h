@@ -12,6 +12,9 @@
  * convolution and for two neighbours. Last outputs that are so few that half a vector would lie idle have two lanes each, for
  * steps of eight bytes (`halves`), and a pass of their own; sums of two lanes are added in the end.
  *
+ * Where kernels of three columns have one block of outputs and steps that are whole pixels' (`third`), a step of codes is
+ * loaded once for the three neighbours whose kernels it is in, and meets the weights of all three columns.
+ *
  * What is not padded can be read where it is, without a copy (`raw`), by instruction sets that make steps of codes at no cost.
  *
  * With a fused maximum, points are pooled outputs, and the maximum is taken over taps: positions row by row and column by
@@ -44,6 +47,7 @@ typedef struct {
     uint32_t out;                   /* outputs of a point; a pair's count once */
     uint32_t full, blocks;          /* blocks; any after the full ones is one of halves */
     eng_x86_walk walk, halves;      /* of full blocks and of halves */
+    uint32_t third;                 /* steps of one of three kernel columns that neighbouring points share, or 0 */
     uint32_t rows, columns;         /* of points */
     uint32_t last_columns;          /* of the last row */
     uint32_t band;                  /* rows of points that one copy of rows of x is for */

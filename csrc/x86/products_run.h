@@ -9,7 +9,7 @@
 #include "sums_run.h"
 
 /* DO(n) for all sizes of groups. */
-#define ALL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12)
+#define ALL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(16)
 
 /* DO(grouping) for the one that suits the chunk. */
 #define ANY_GROUPING(c, raw, DO)                                                                                               \
@@ -109,24 +109,29 @@ static __attribute__((noinline)) void run_gathered(const chunk *c, const sums *s
 /* How a chunk's codes are written. */
 typedef struct {
     eng_limits limits; /* of a point */
-    size_t step;       /* codes between points */
-    bool dense;        /* none lie between them */
+    const eng_x86_clamp *clamp;
+    bool saturates; /* and no more */
+    uint32_t count; /* of a point */
+    size_t step;    /* codes between points */
+    bool dense;     /* none lie between them */
 } writing;
 
 ENG_INLINE writing writing_of(const sums *s, uint32_t blocks)
 {
-    const writing w = {vec_limits(s->clamp, s->count), s->step, s->count == blocks * ENG_LANES && s->step == s->count};
+    const bool dense = s->count == blocks * ENG_LANES && s->step == s->count;
+    const bool saturates = eng_x86_saturates(s->clamp);
+    const writing w = {vec_limits(s->clamp, s->count, saturates), s->clamp, saturates, s->count, s->step, dense};
     return w;
 }
 
 /* The i-th vector of acc and as many as four_codes wants. */
-ENG_INLINE void store_at(const writing *w, uint32_t blocks, const eng_vec *acc, int8_t *y)
+ENG_INLINE void store_at(const eng_limits *limits, uint32_t blocks, const eng_vec *acc, int8_t *y)
 {
     const eng_vec four[4] = {acc[0], acc[blocks > 1 ? 1 : 0], acc[blocks > 2 ? 2 : 0], acc[blocks > 3 ? 3 : 0]};
     if (blocks == 1) {
-        vec_store(acc[0], &w->limits, y);
+        vec_store(acc[0], limits, y);
     } else {
-        vec_store_four(four, &w->limits, y);
+        vec_store_four(four, limits, y);
     }
 }
 
@@ -138,26 +143,28 @@ ENG_INLINE void store_group(const chunk *c, const writing *w, uint32_t points, g
 #pragma GCC unroll 4
     for (uint32_t b = 0; b < blocks; ++b) {
         const eng_quick k = quick_constants(c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES, form);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
         for (uint32_t i = b; i < vectors; i += blocks) {
             acc[i] = vec_quick(g.halves ? vec_join(acc[i]) : acc[i], &k, form);
         }
     }
+    /* Held over a pass over four blocks they would take accumulators' registers. */
+    const eng_limits limits = blocks < 4 ? w->limits : vec_limits(w->clamp, w->count, w->saturates);
     if (!g.halves && vectors % 4 == 0 && w->dense) {
 #pragma GCC unroll 6
         for (uint32_t i = 0; i < vectors; i += 4) {
-            vec_store_full(acc + i, &w->limits, y + i * ENG_LANES);
+            vec_store_full(acc + i, &limits, y + i * ENG_LANES);
         }
         return;
     }
     const uint32_t fours = blocks == 1 ? points / 4 : 0;
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (uint32_t i = 0; i < fours; ++i) {
-        vec_store_apart(acc + 4 * i, 4, &w->limits, w->step, y + 4 * i * w->step);
+        vec_store_apart(acc + 4 * i, 4, &limits, w->step, y + 4 * i * w->step);
     }
 #pragma GCC unroll 8
     for (uint32_t i = 4 * fours; i < points; ++i) {
-        store_at(w, blocks, acc + i * blocks, y + i * w->step);
+        store_at(&limits, blocks, acc + i * blocks, y + i * w->step);
     }
 }
 
@@ -224,6 +231,22 @@ ENG_INLINE void any_straight(const chunk *c, const sums *s, const band *b, bool 
 #undef QUICK
 }
 
+static __attribute__((noinline)) void run_thirds(const chunk *c, const sums *s, const band *b)
+{
+    const grouping g = {.blocks = 1, .most = ENG_POINTS_1, .unit = 4, .thirds = true};
+    switch (s->rounding) {
+    case ENG_X86_BRIEF:
+        straight(c, s, b, g, ENG_X86_BRIEF);
+        break;
+    case ENG_X86_BRIEF_SIGNED:
+        straight(c, s, b, g, ENG_X86_BRIEF_SIGNED);
+        break;
+    default:
+        straight(c, s, b, g, ENG_X86_QUICK);
+        break;
+    }
+}
+
 static __attribute__((noinline)) void run_straight(const chunk *c, const sums *s, const band *b)
 {
     any_straight(c, s, b, false);
@@ -237,7 +260,7 @@ static __attribute__((noinline)) void run_raw(const chunk *c, const sums *s, con
 /* The larger ones of pairs. */
 ENG_INLINE void join_pairs(uint32_t vectors, const eng_vec *acc, eng_vec *larger)
 {
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (uint32_t v = 0; v < vectors; ++v) {
         larger[v] = vec_max(acc[2 * v], acc[2 * v + 1]);
     }
@@ -256,7 +279,7 @@ ENG_INLINE void pooled_group(const chunk *c, const writing *w, const uint8_t *at
     for (uint32_t i = 1; i < c->p->tap_rows; ++i) {
         sum_points(c, at + (row[i] - row[0]) * c->p->copy_row, points, g, acc);
         join_pairs(vectors, acc, other);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
         for (uint32_t v = 0; v < vectors; ++v) {
             best[v] = vec_max(best[v], other[v]);
         }
@@ -375,6 +398,9 @@ static void run_chunk(const chunk *c, const sums *s, const band *b, bool raw)
 {
     if (ENG_RAW && raw) {
         run_raw(c, s, b);
+    } else if (ENG_THIRDS && c->p->straight && c->p->rounding >= ENG_X86_QUICK && c->p->third > 0 && c->blocks == 1 &&
+               !c->halves) {
+        run_thirds(c, s, b);
     } else if (c->p->straight && c->p->rounding >= ENG_X86_QUICK) {
         run_straight(c, s, b);
     } else if (c->p->pairs && c->p->rounding == ENG_X86_BRIEF) {

@@ -44,7 +44,7 @@ typedef struct {
 
 ENG_INLINE block_constants constants_of(const sums *s, uint32_t blocks, eng_x86_rounding loops)
 {
-    block_constants k = {.limits = vec_limits(s->clamp, s->count)};
+    block_constants k = {.limits = vec_limits(s->clamp, s->count, false)};
 #pragma GCC unroll 4
     for (uint32_t b = 0; b < blocks; ++b) {
         k.quick[b] = quick_constants(s->lane + (size_t)b * ENG_X86_LANE * ENG_LANES, loops);
@@ -88,7 +88,7 @@ ENG_INLINE void store_points(const sums *s, const block_constants *k, uint32_t f
     int8_t *y = s->y + first * s->step;
     for (uint32_t i = first; i < s->points; ++i) {
         const uint32_t count = i + 1 < s->points ? s->count : last;
-        const eng_limits limits = count == s->count ? k->limits : vec_limits(s->clamp, count);
+        const eng_limits limits = count == s->count ? k->limits : vec_limits(s->clamp, count, false);
         if (blocks == 1 && count > 0) {
             vec_store(codes_of(s, v, k, 0, loops), &limits, y);
         } else if (count > 0) {

@@ -9,12 +9,13 @@
  *   vec_load_any(p)                  as vec_load, from any address
  *   vec_step(p), vec_two_steps(p)    the four bytes at p in every lane, or the eight bytes in every two
  *   ENG_RAW                          whether there are vec_raw_step and vec_raw_two_steps: the same of codes not yet copied
+ *   ENG_THIRDS                       whether registers are so many that neighbours may share codes of three kernel columns
  *   vec_join(v)                      sums of two neighbouring lanes each, in the lower half
  *   vec_dot(acc, x, w)               acc + products of a step's codes and weights, modulo 2^32
  *   vec_quick(acc, k, form)          a quick form of lanes.h, before the clamp
  *   vec_exact(acc, lane, form)       an exact one, before zero point and clamp
  *   rounding_mode(form), restore_mode(form, mode)   around what calls vec_quick and is not inlined
- *   eng_limits, vec_limits(clamp, count)            the clamp, and how many codes are written
+ *   eng_limits, vec_limits(clamp, count, saturates)   the clamp, none if it only saturates, and how many codes are written
  *   vec_store(v, limits, y)          clamps, writes the first `count` codes
  *   vec_store_four(v, limits, y)     the same of four vectors that lie next to each other, vec_store_full all of them
  *   vec_store_apart(v, vectors, limits, step, y)    the first `count` of each of three or four, `step` codes apart

@@ -122,7 +122,7 @@ static eng_window pixels(void)
     return one;
 }
 
-/* Kernels of few codes in a row, which neighbours share. */
+/* Short rows of a kernel in wide images: neighbours share codes, as one point or where kernel columns are whole steps apart. */
 static eng_window short_rows(void)
 {
     eng_window w = window(between(1, 30), between(3, 40));
@@ -143,7 +143,8 @@ static sizes random_conv(eng_conv2d_s8_params *p)
                 : kind == 2 ? short_rows()
                             : window(between(1, 14), between(1, 14));
     p->in_c = kind == 0 || (kind == 1 && eng_rng_below(&rng, 2)) ? channels() : between(1, kind == 2 ? 3 : 20);
-    p->out_c = channels();
+    p->in_c = kind == 2 && eng_rng_below(&rng, 2) ? (uint16_t)(4 * between(1, 5)) : p->in_c;
+    p->out_c = kind == 2 && eng_rng_below(&rng, 2) ? between(1, 16) : channels();
     p->zero_x = code();
     p->y = output();
     const sizes s = {(size_t)p->out_c * p->window.kernel_h * p->window.kernel_w * p->in_c, p->out_c};
