@@ -88,7 +88,8 @@ ENG_INLINE void store_points(const sums *s, const block_constants *k, uint32_t f
     int8_t *y = s->y + first * s->step;
     for (uint32_t i = first; i < s->points; ++i) {
         const uint32_t count = i + 1 < s->points ? s->count : last;
-        const eng_limits limits = count == s->count ? k->limits : vec_limits(s->clamp, count, false);
+        const bool all = count == s->count || count == 0; /* of none nothing is written */
+        const eng_limits limits = all ? k->limits : vec_limits(s->clamp, count, false);
         if (blocks == 1 && count > 0) {
             vec_store(codes_of(s, v, k, 0, loops), &limits, y);
         } else if (count > 0) {
