@@ -63,7 +63,7 @@ class Counter:
 
     def cycles(self, x: NDArray[Any]) -> int:
         """Run one input."""
-        program = self.model.program
+        program = self.encoding.program
         self.chip.write(self.arena + program.input_offsets[0], x.tobytes())
         assert self.board.line.on_start is not None
         self.board.line.on_start()

@@ -75,7 +75,7 @@ class Layers:
     def host(self, name, x):
         """Output of the emitted C on the host."""
         case = self.cases[name]
-        program = case.model.program
+        program = case.encoding.program
         arena = np.full(case.encoding.arena + 4, 0xA5, np.uint8)
         arena[program.input_offsets[0] :][: x.size] = x.view(np.uint8).ravel()
         self._host[f"{self._names[name]}_run"](arena.ctypes.data_as(ctypes.c_void_p))
@@ -84,7 +84,7 @@ class Layers:
     def chip(self, name, x):
         """Output of the emitted C on the chip, and the call."""
         case = self.cases[name]
-        program = case.model.program
+        program = case.encoding.program
         self._chip.clear()
         arena = self._chip.ram(case.encoding.arena)
         self._chip.chip.write(arena + program.input_offsets[0], x.tobytes())

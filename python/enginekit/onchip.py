@@ -262,7 +262,7 @@ def trace_on_chip(firmware: Firmware, x: NDArray[Any]) -> list[list[Trace]]:
     found: list[list[Trace]] = []
 
     def look(index: int) -> None:
-        step = model.program.steps[index]
+        step = firmware.encoding.program.steps[index]
         tensor = model.graph.tensors[step.y]
         content = bytearray(board.chip.read(arena + step.y_offset, step.y_size))
         array = np.frombuffer(content, tensor.dtype).reshape(1, *tensor.shape[1:])

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
-from engine.program import Step
+from engine.program import Program, Step
 from enginekit.chips import ATMEGA4809, Chip
 from enginekit.costs import Table
 from enginekit.costs.calls import FRAME_CODE, FRAME_CYCLES
 from enginekit.encode.alternatives import Alternative
 from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, static_ram, tensor_bytes
-from enginekit.proofs import Proof, prove
+from enginekit.proofs import Proof, joined, prove
 from enginekit.work import macs
 
 #: Fields of a plan that JSON has in another form.
-_IN_OTHER_FORM = ("steps", "unknown", "chip", "exceeded", "unlimited")
+_IN_OTHER_FORM = ("steps", "unknown", "program", "chip", "exceeded", "unlimited")
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ class Plan:
         Bytes of stack that the firmware takes at most.
     unknown : tuple of str
         Functions whose code and stack the table of costs does not know; they are not counted.
+    program : Program
+        The kernel calls and where their buffers lie: the model's own, or one of the same layers that needs less RAM.
     chip : Chip
         What it was made for.
     exceeded : mapping of str to float
@@ -141,6 +143,7 @@ class Plan:
     ram: int
     stack: int
     unknown: tuple[str, ...]
+    program: Program
     chip: Chip = ATMEGA4809
     exceeded: Mapping[str, float] = field(default_factory=dict)
     unlimited: tuple[str, ...] = ()
@@ -216,12 +219,11 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         Arena and static RAM are exact, and so is the flash of the data that :func:`enginekit.emit.emit` writes. Code is that of
         the firmware as avr-gcc 5.4 compiles it, see :mod:`enginekit.costs`.
     """
-    program = model.program
     pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
     encoding = encode(model, optimize, samples=samples)
     table = encoding.table
-    proofs = prove(model, samples)
-    why = encoding.reasons
+    program, why = encoding.program, encoding.reasons
+    proofs = joined(prove(model, samples), program)
     others = why.alternatives or ((),) * len(program.steps)
     steps = tuple(_step_plan(*each, table) for each in zip(program.steps, encoding.steps, proofs, others, strict=True))
     return Plan(
@@ -236,6 +238,7 @@ def plan(model: Model, optimize: Optimize | Encoding = Optimize.SIZE, *, samples
         ram=static_ram(model, table, encoding.arena, sum(placed.candidate.ram for placed in encoding.steps)),
         stack=stack_bound(table, encoding.stack),
         unknown=encoding.unknown,
+        program=program,
         chip=table.chip,
         exceeded=why.exceeded,
         unlimited=why.unlimited,

@@ -6,7 +6,7 @@ clamp. Each step's accumulator then has an exact lowest and highest value, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,14 @@ from engine.program import (
     PadParams,
     Params,
     Pool2DParams,
+    Program,
     RequantizeParams,
     Rescale,
     SoftmaxParams,
     Step,
     Window,
 )
+from enginekit.encode.chain import ChainParams
 from enginekit.encode.steps import Rounding, exact_codes
 
 Range = tuple[int, int]
@@ -126,6 +128,18 @@ def prove(model: Model, samples: NDArray[Any] | None = None) -> tuple[Proof, ...
         adversaries = () if found is None else found.adversaries
         proofs.append(Proof(step.name, step.kernel, x_range, y_range, low, high, adversaries))
     return tuple(proofs)
+
+
+def joined(proofs: Sequence[Proof], program: Program) -> tuple[Proof, ...]:
+    """Give the proofs of a program of the same layers, in which some steps are chains of the model's."""
+    found, left = [], list(proofs)
+    for step in program.steps:
+        count = len(step.params.steps) if isinstance(step.params, ChainParams) else 1
+        own, left = left[:count], left[count:]
+        low, high = min(proof.low for proof in own), max(proof.high for proof in own)
+        chain = Proof(step.name, step.kernel, own[0].x_range, own[-1].y_range, low, high, ())
+        found.append(own[0] if count == 1 else chain)
+    return tuple(found)
 
 
 class _Ranges:

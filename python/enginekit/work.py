@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.program import Conv2DMaxPool2DParams, Conv2DParams, DenseParams, DenseWideParams, Pool2DParams, Step
+from enginekit.encode.chain import ChainParams
 
 
 def macs(step: Step) -> int:
@@ -23,7 +24,7 @@ def macs(step: Step) -> int:
     if isinstance(params, Pool2DParams):
         window = params.window
         return window.out_h * window.out_w * window.kernel_h * window.kernel_w * params.channels
-    return 0
+    return sum(map(macs, params.steps)) if isinstance(params, ChainParams) else 0
 
 
 def _conv_taps(params: Conv2DParams) -> int:

@@ -246,7 +246,7 @@ def test_a_profile_for_another_order_of_kernels_is_refused(path, codes, tmp_path
 
 def test_buffers_of_the_report_live_from_writer_to_last_reader(path):
     model = engine.load(path)
-    blocks, columns = arena_blocks(model.program, model.graph, plan(model))
+    blocks, columns = arena_blocks(model.graph, plan(model))
     steps = model.program.steps
     assert columns == ["input", *(step.name for step in steps), "output"]
     buffers = [block for block in blocks if not block.scratch]

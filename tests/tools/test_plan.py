@@ -106,7 +106,7 @@ def test_one_byte_decides():
 
 
 def test_large_maps_name_the_layer():
-    chain = Chain((28, 28, 1)).conv(12, 3, zero=-128).pool("average_pool2d", 2)
+    chain = Chain((42, 42, 1)).conv(16, 3, zero=-128).pool("average_pool2d", 2)
     costs = plan(Model(chain.graph()))
     assert costs.arena > 6144
     with pytest.raises(DoesNotFitError, match=r"layer '\w+' reads [\d,]+ and writes [\d,]+"):

@@ -113,16 +113,17 @@ def test_pairs_reach_their_corners(op):
 @pytest.mark.parametrize("name", LAYERS)
 def test_host_and_chip_agree_at_the_bound(name, optimize, tmp_path):
     model = Model(LAYERS[name]())
-    image = toolchain.build_firmware(emit(model, golden=[], optimize=optimize), tmp_path)
+    encoding = encode(model, optimize)
+    image = toolchain.build_firmware(emit(model, golden=[], optimize=encoding), tmp_path)
     chip = sim.Chip.from_elf(image.elf)
     chip.run(until="link_init")
     arena, _ = chip.symbol("arena")
     (proof,) = prove(model)
     for x, _ in proof.adversaries:
         want = model.run(x.reshape(1, *model.input.shape[1:]))
-        chip.write(arena + model.program.input_offsets[0], x.tobytes())
+        chip.write(arena + encoding.program.input_offsets[0], x.tobytes())
         chip.call("model_run", arena)
-        got = chip.read(arena + model.program.output_offsets[0], want.nbytes)
+        got = chip.read(arena + encoding.program.output_offsets[0], want.nbytes)
         assert got == want.tobytes(), f"{name} ({optimize.value}) at its bound: got {list(got)}, want {want.ravel().tolist()}"
 
 

@@ -87,7 +87,8 @@ typedef struct {
 } eng_conv2d_im2col;
 
 /* Convolution, with the max pool over it if there is one.
- *   x [in_h][in_w][in_c], y [down.out][right.out][out_c]: must not overlap.
+ *   x [in_h][in_w][in_c], y [down.out][right.out][out_c]: must not overlap, but y may be x if the kernel is 1 x 1 of stride 1,
+ *   without pool, out_c at most in_c, and positions are even: two are read before they are written.
  *   scratch: ENG_IM2COL_SIZE bytes, then 3 a filter of all blocks, or 6 without a pool.
  * "moving" skips inputs of zeros; "exact" requantizes by the exact rule. */
 void eng_conv2d_im2col_s8(const eng_conv2d_im2col *p, const int8_t *x, int8_t *y, uint8_t *scratch);

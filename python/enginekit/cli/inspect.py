@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
         "inputs": [_tensor(tensor) for tensor in model.inputs],
         "outputs": [_tensor(tensor) for tensor in model.outputs],
     }
-    for described, step in zip(about["steps"], model.program.steps, strict=True):
+    for described, step in zip(about["steps"], costs.program.steps, strict=True):
         described["x_shape"] = list(model.graph.tensors[step.x].shape[1:])
         described["y_shape"] = list(model.graph.tensors[step.y].shape[1:])
         described["y_low"], described["y_high"] = _range(model.graph.tensors[step.y])

@@ -86,10 +86,11 @@ def as_text(found: Any) -> str:
     from enginekit.cli import output
 
     chip = found.chip
+    program = found.model.program if chip.encoding is None else chip.encoding.program
     figures = [(row[0].strip(), row[1]) for row in evaluate.table([found])]
     layers = [
         (step.name, step.kernel, round(cycles), round(evaluate.milliseconds(cycles, chip.clock), 3))
-        for step, cycles in zip(found.model.program.steps, chip.layer_cycles, strict=True)
+        for step, cycles in zip(program.steps, chip.layer_cycles, strict=True)
     ]
     functions = [(f.name, round(f.cycles)) for f in chip.functions[:15]]
     return "\n\n".join(

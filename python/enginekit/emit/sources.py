@@ -75,15 +75,15 @@ def emit(
     values = front_matter(model.graph.name or name, model.digest, name, options)
     return {
         f"{name}.c": _source(model, encoding, inputs, values),
-        f"{name}.h": _header(model, encoding.arena, values, len(inputs)),
+        f"{name}.h": _header(model, encoding, values, len(inputs)),
     }
 
 
-def _header(model: Model, arena: int, values: dict[str, str], pairs: int) -> str:
-    program = model.program
+def _header(model: Model, encoding: Encoding, values: dict[str, str], pairs: int) -> str:
+    program = encoding.program
     plural = "" if pairs == 1 else "s"
     more = {
-        "arena": str(arena),
+        "arena": str(encoding.arena),
         "selftest": f"Runs {pairs} golden input{plural} and compares every output byte",
         "training": "",
     }
@@ -92,7 +92,7 @@ def _header(model: Model, arena: int, values: dict[str, str], pairs: int) -> str
 
 
 def _source(model: Model, encoding: Encoding, inputs: Sequence[NDArray[Any]], values: dict[str, str]) -> str:
-    pairs = zip(model.program.steps, encoding.steps, strict=True)
+    pairs = zip(encoding.program.steps, encoding.steps, strict=True)
     steps = [placed.candidate.emit(Place(step, values["name"], placed.scratch)) for step, placed in pairs]
     headers = {header for placed in encoding.steps for header in placed.candidate.headers}
     calls = [call for step in steps for call in step.calls] or ["    (void)arena;"]

@@ -50,6 +50,8 @@ class Context:
         What it reads where the image is blank, if a convolution wrote it.
     table : Table
         Of costs.
+    parts : tuple of Context
+        Of a chain's steps.
     """
 
     program: Program
@@ -58,6 +60,7 @@ class Context:
     zero_x: int
     rest: Rest | None = None
     table: Table = field(default_factory=load)
+    parts: tuple[Context, ...] = ()
 
     @property
     def step(self) -> Step:
@@ -131,6 +134,11 @@ class Candidate(ABC):
     def tail(self) -> int:
         """Bytes right behind the step's input that it changes."""
         return 0
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it may write where it reads, though the kernel of the step in general may not."""
+        return False
 
     @property
     def cycles(self) -> float | None:

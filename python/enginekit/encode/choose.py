@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,12 @@ from numpy.typing import NDArray
 
 from engine.errors import DoesNotFitError
 from engine.model import Model
-from engine.program import Program
+from engine.program import Program, Step
 from enginekit import costs
 from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, FRAME_CODE, FRAME_STACK, call_bytes, call_count, call_cycles
 from enginekit.encode.alternatives import Judgement, Reasons, reasons
 from enginekit.encode.candidate import Candidate, Context, Encoder, Place, StepText
+from enginekit.encode.chain import CHAIN, ChainParams
 from enginekit.encode.compressed import compressed_layers
 from enginekit.encode.conv import conv3x3_pool2_layers
 from enginekit.encode.conv_code import conv3x3_code_layers
@@ -25,10 +28,14 @@ from enginekit.encode.dense_layer import dense_layers
 from enginekit.encode.dense_pairs import dense_pairs_layers
 from enginekit.encode.depthwise import depthwise_layers
 from enginekit.encode.im2col import im2col_layers
+from enginekit.encode.memory import least_arena, programs
 from enginekit.encode.plain import Plain, plain
 from enginekit.encode.rest import Rest, rest_of
+from enginekit.encode.room import room, usable
 from enginekit.encode.search import Combination, Objective, Option, frontier
+from enginekit.encode.strips import strips_layers
 from enginekit.proofs import Proof, prove
+from enginekit.toolchain import STACK
 from enginekit.work import macs
 
 #: Every way of emitting a step. A new one is one class and one function, named here.
@@ -42,6 +49,7 @@ ENCODERS: tuple[Encoder, ...] = (
     conv3x3_code_layers,
     im2col_layers,
     depthwise_layers,
+    strips_layers,
 )
 #: The firmware aligns the arena to so many bytes, and its size with it.
 _ARENA_ALIGNMENT = 4
@@ -104,6 +112,8 @@ class Encoding:
     steps: tuple[Placed, ...]
     arena: int
     optimize: Optimize
+    #: The calls and where they find their data: the model's own program, or one of the same layers that needs less RAM.
+    program: Program
     #: Bytes of code of the kernels, by the table of costs; of the calls; kernels that the table does not know.
     kernels: int = 0
     calls: int = 0
@@ -121,34 +131,6 @@ class Encoding:
         return {index: placed.candidate for index, placed in enumerate(self.steps) if not isinstance(placed.candidate, Plain)}
 
 
-def _live(program: Program, index: int) -> list[tuple[int, int]]:
-    """List the parts of the arena that hold what a step or a later one reads, when that step begins."""
-    wanted = [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[index:]]
-    wanted += [(s.x2_offset, s.x2_offset + s.x2_size) for s in program.steps[index:]]
-    outputs = [(offset, offset + 1) for offset in program.output_offsets]
-    written = [(s.y_offset, s.y_offset + s.y_size) for s in program.steps[:index]]
-    written += [(s.x_offset, s.x_offset + s.x_size) for s in program.steps[: index + 1]]
-    return [a for a in written if any(a[0] < b[1] and b[0] < a[1] for b in (*wanted, *outputs))]
-
-
-def _tail_is_free(program: Program, index: int, candidate: Candidate) -> bool:
-    """Whether what a candidate changes behind its input is read by nobody."""
-    begin = program.steps[index].x_offset + program.steps[index].x_size
-    return not any(start < begin + candidate.tail and begin < end for start, end in _live(program, index))
-
-
-def _hole(program: Program, index: int, size: int, tail: int) -> int:
-    """Find the lowest place of `size` bytes that no buffer uses while a step runs; it may end beyond the arena."""
-    step = program.steps[index]
-    behind = step.x_offset + step.x_size
-    place = 0
-    for start, end in sorted([*_live(program, index), (step.y_offset, step.y_offset + step.y_size), (behind, behind + tail)]):
-        if start - place >= size:
-            break
-        place = max(place, end)
-    return place
-
-
 def candidates(
     model: Model,
     proofs: Sequence[Proof],
@@ -157,30 +139,52 @@ def candidates(
     table: costs.Table | None = None,
 ) -> list[Candidate]:
     """Give every candidate of a step; `proofs` are those of the model, for every input."""
-    zero_x = model.graph.tensors[model.program.steps[index].x].zero_point
-    context = Context(
-        model.program, index, proofs[index].x_range, zero_x, _rest(model, index), costs.load() if table is None else table
+    context = _context(model, model.program, proofs, index, costs.load() if table is None else table)
+    return [each for each in _encoded(encoders, context) if usable(model.program, index, each)]
+
+
+def _context(model: Model, program: Program, proofs: Sequence[Proof], index: int, table: costs.Table) -> Context:
+    step, first = program.steps[index], sum(len(_steps(each)) for each in program.steps[:index])
+    parts = tuple(
+        Context(replace(program, steps=(part,)), 0, proofs[first + n].x_range, _zero_x(model, part), None, table)
+        for n, part in enumerate(_steps(step))
     )
-    found = (candidate for encoder in encoders for candidate in encoder(context))
-    return [candidate for candidate in found if candidate.tail == 0 or _tail_is_free(model.program, index, candidate)]
+    return Context(program, index, proofs[first].x_range, _zero_x(model, step), _rest(model, program, index), table, parts)
 
 
-def _rest(model: Model, index: int) -> Rest | None:
+def _encoded(encoders: Sequence[Encoder], context: Context) -> Iterator[Candidate]:
+    """Give what all encoders give; of a chain only that of chains gives any."""
+    for encoder in encoders:
+        if (context.step.kernel == CHAIN) == (encoder is strips_layers):
+            yield from encoder(context)
+
+
+def _steps(step: Step) -> tuple[Step, ...]:
+    """Give a chain's steps, or the one that it is."""
+    return step.params.steps if isinstance(step.params, ChainParams) else (step,)
+
+
+def _zero_x(model: Model, step: Step) -> int:
+    return model.graph.tensors[step.x].zero_point
+
+
+def _rest(model: Model, program: Program, index: int) -> Rest | None:
     """Say what a step reads where the image is blank, if a convolution wrote all of it."""
-    step, before = model.program.steps[index], model.program.steps[index - 1]
+    step, before = program.steps[index], program.steps[index - 1]
     if index == 0 or (before.y_offset, before.y_size) != (step.x_offset, step.x_size):
         return None
-    return rest_of(before, model.graph.tensors[before.x].zero_point)
+    before = _steps(before)[-1]
+    return rest_of(before, _zero_x(model, before))
 
 
-def _blank(model: Model, index: int) -> NDArray[np.int8]:
+def _blank(model: Model, program: Program, index: int) -> NDArray[np.int8]:
     """Make an input of a step as :func:`step_inputs` gives them, of zero points, or of what a convolution makes of them."""
-    step, rest = model.program.steps[index], _rest(model, index)
-    x = np.full(step.x_size, model.graph.tensors[step.x].zero_point & 0xFF, np.uint8).view(np.int8)
+    step, rest = program.steps[index], _rest(model, program, index)
+    parts = [np.full(part.x_size, _zero_x(model, part) & 0xFF, np.uint8).view(np.int8) for part in _steps(step)]
     if rest is not None and step.x_size % len(rest.codes) == 0:
-        x = np.tile(rest.codes, step.x_size // len(rest.codes))
+        parts[0] = np.tile(rest.codes, step.x_size // len(rest.codes))
     zero_x2 = 0 if step.x2 is None else model.graph.tensors[step.x2].zero_point
-    return np.concatenate([x, np.full(step.x2_size, zero_x2, np.int8)])[None]
+    return np.concatenate([*parts, np.full(step.x2_size, zero_x2, np.int8)])[None]
 
 
 def step_inputs(model: Model, x: NDArray[Any]) -> Iterator[NDArray[np.int8]]:
@@ -233,24 +237,104 @@ def encode(
     """
     if isinstance(optimize, Encoding):
         return optimize
-    program = model.program
-    inputs = [None] * len(program.steps) if samples is None else list(step_inputs(model, samples))
     table, proofs = costs.load() if table is None else table, prove(model)
-    if not table.chip.mapped_flash:
-        encoders = (plain,)
     _check_accumulators(model, proofs, limits)
-    options = [
-        [
-            _option(model, index, candidate, inputs[index], table)
-            for candidate in candidates(model, proofs, index, encoders, table)
-        ]
-        for index in range(len(program.steps))
-    ]
-    objective = _OBJECTIVES[optimize]
-    chosen = min(_within(model, options, limits, objective, table), key=objective)
-    best = chosen if limits == Limits() else min(frontier(options, table, objective), key=objective)
-    by = Judgement(objective, lambda each: _excess(model, each, limits, table), table)
-    return replace(_encoding(model, chosen, optimize, table), reasons=reasons(options, chosen, best, by))
+    makers = encoders if table.chip.mapped_flash else (plain,)
+    choice = _Choice(model, proofs, samples, makers, table, limits, _OBJECTIVES[optimize])
+    if makers is not ENCODERS:
+        return choice.encoding(optimize, model.program, choice.best(model.program))
+    return _smallest(choice, optimize)
+
+
+def _smallest(choice: _Choice, optimize: Optimize) -> Encoding:
+    """Choose the model's own program, or one that needs less RAM: at no cost, or where there is too little."""
+    own = choice.model.program
+    whole = [program for program in programs(choice.model) if all(step.kernel != CHAIN for step in program.steps)]
+    refused = None
+    try:
+        found = [(program, choice.best(program)) for program in (own, *whole)]
+        program, best = min(found, key=lambda each: (choice.objective(each[1]), each[1].arena))
+        if choice.fits(best):
+            return choice.encoding(optimize, program, best)
+    except DoesNotFitError as error:
+        refused = error
+        if choice.limits.ram is None:
+            raise
+    small = choice.within_the_chip
+    for program in (own, *programs(choice.model)):
+        if least_arena(program) > (small.limits.ram or 0):
+            continue
+        with suppress(DoesNotFitError):
+            return small.encoding(optimize, program, small.best(program))
+    if refused is not None:
+        raise refused
+    return choice.encoding(optimize, own, found[0][1])
+
+
+#: A candidate, and its cycles with the slowest input and on average.
+_Priced = tuple[Candidate, float | None, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """What combinations are chosen from and for."""
+
+    model: Model
+    proofs: Sequence[Proof]
+    samples: NDArray[Any] | None
+    encoders: Sequence[Encoder]
+    table: costs.Table
+    limits: Limits
+    objective: Objective
+    known: dict[Any, list[_Priced]] = field(default_factory=dict)
+
+    @cached_property
+    def inputs(self) -> list[NDArray[np.int8]] | None:
+        """What each step of the model's own program reads."""
+        return None if self.samples is None else list(step_inputs(self.model, self.samples))
+
+    def best(self, program: Program) -> Combination:
+        """Find the best combination of a program that keeps to the limits."""
+        options = [self._options(program, index) for index in range(len(program.steps))]
+        return min(_within(self, program, options), key=self.objective)
+
+    def _options(self, program: Program, index: int) -> list[Option]:
+        """Give the options of a step; candidates and their cycles are the same wherever its buffers lie."""
+        context = _context(self.model, program, self.proofs, index, self.table)
+        key = context.step.layers, context.step.kernel, context.rest is None
+        if key not in self.known:
+            self.known[key] = [(each, *self._cycles(each, program, index)) for each in _encoded(self.encoders, context)]
+        return [_option(program, index, self.table, each) for each in self.known[key] if usable(program, index, each[0])]
+
+    def _cycles(self, candidate: Candidate, program: Program, index: int) -> tuple[float | None, float | None]:
+        """Cycles of the slowest input and the mean."""
+        if self.inputs is None:
+            worst, quick = candidate.cycles, candidate.mean_cycles(_blank(self.model, program, index))
+            return worst, None if worst is None or quick is None else (worst + quick) / 2
+        first = sum(len(_steps(each)) for each in program.steps[:index])
+        inputs = self.inputs[first : first + len(_steps(program.steps[index]))]
+        return candidate.cycles, candidate.mean_cycles(np.concatenate(inputs, axis=1))
+
+    def fits(self, found: Combination) -> bool:
+        """Whether the chip has the RAM for a combination, with the stack that a firmware is built with at least."""
+        ram = _ram(self.model, found, self.table)
+        return ram + max(STACK - stack_bound(self.table, found.stack), 0) <= self.table.chip.ram
+
+    @property
+    def within_the_chip(self) -> _Choice:
+        """The same choice, of what the chip's RAM holds at most."""
+        spare = max(STACK - self.table.stack, 0)
+        ram = self.table.chip.ram - spare
+        ram = ram if self.limits.ram is None else min(ram, self.limits.ram)
+        return replace(self, limits=replace(self.limits, ram=ram))
+
+    def encoding(self, optimize: Optimize, program: Program, found: Combination) -> Encoding:
+        """Make the choice, and say what it was made before."""
+        options = [self._options(program, index) for index in range(len(program.steps))]
+        free = self.limits == Limits()
+        best = found if free else min(frontier(options, self.table, self.objective), key=self.objective)
+        by = Judgement(self.objective, lambda each: _excess(self.model, each, self.limits, self.table), self.table)
+        return replace(_encoding(program, found, optimize, self.table), reasons=reasons(options, found, best, by))
 
 
 _OBJECTIVES: dict[Optimize, Objective] = {
@@ -269,19 +353,14 @@ def _check_accumulators(model: Model, proofs: Sequence[Proof], limits: Limits) -
         )
 
 
-def _option(model: Model, index: int, candidate: Candidate, inputs: NDArray[np.int8] | None, table: costs.Table) -> Option:
-    step = model.program.steps[index]
-    scratch, end = _room(model.program, index, candidate)
-    if inputs is None:
-        worst, quick = candidate.cycles, candidate.mean_cycles(_blank(model, index))
-        mean = None if worst is None or quick is None else (worst + quick) / 2
-    else:
-        worst, mean = candidate.cycles, candidate.mean_cycles(inputs)
+def _option(program: Program, index: int, table: costs.Table, priced: _Priced) -> Option:
+    step, (candidate, worst, mean) = program.steps[index], priced
+    scratch, end = room(program, index, candidate)
     predicted = worst is not None and mean is not None
     guess = float((_GUESS_PLAIN if isinstance(candidate, Plain) else _GUESS_MAC) * macs(step) + _GUESS_OUTPUT * step.y_size)
     return Option(
         candidate,
-        candidate.flash + 24 * len(candidate.symbols),
+        candidate.flash + 24 * max(len(candidate.symbols), len(candidate.ends)),
         end,
         scratch,
         table.deepest(candidate.symbols) if candidate.own_stack is None else candidate.own_stack,
@@ -343,20 +422,24 @@ def stack_bound(table: costs.Table, deepest: int) -> int:
 
 def _excess(model: Model, found: Combination, limits: Limits, table: costs.Table) -> dict[str, float]:
     """By how much a combination exceeds each limit, relative to it."""
-    constants = sum(option.candidate.ram for option in found.options)
     used = {
         "flash": found.flash + fixed_flash(model, table),
-        "ram": static_ram(model, table, found.arena, constants) + stack_bound(table, found.stack),
+        "ram": _ram(model, found, table),
         "ms": 1000 * found.worst / table.chip.clock,
     }
     bounds = {"flash": limits.flash, "ram": limits.ram, "ms": limits.ms}
     return {key: used[key] - bound for key, bound in bounds.items() if bound is not None and used[key] > bound}
 
 
-def _within(
-    model: Model, options: Sequence[Sequence[Option]], limits: Limits, objective: Objective, table: costs.Table
-) -> list[Combination]:
+def _ram(model: Model, found: Combination, table: costs.Table) -> int:
+    """Bytes of static RAM and stack of the firmware."""
+    constants = sum(option.candidate.ram for option in found.options)
+    return static_ram(model, table, found.arena, constants) + stack_bound(table, found.stack)
+
+
+def _within(choice: _Choice, program: Program, options: Sequence[Sequence[Option]]) -> list[Combination]:
     """List the combinations that keep to the limits, for every depth of stack that leaves the arena enough room."""
+    model, limits, objective, table = choice.model, choice.limits, choice.objective, choice.table
     seen: list[Combination] = []
     if limits.ram is None:
         seen = frontier(options, table, objective)
@@ -367,16 +450,17 @@ def _within(
             seen += frontier(usable, table, objective) if all(usable) else []
     fitting = [found for found in seen if not _excess(model, found, limits, table)]
     if not fitting:
-        raise DoesNotFitError(_refusal(model, frontier(options, table, objective), limits, table))
+        raise DoesNotFitError(_refusal(choice, program, frontier(options, table, objective)))
     sure = [found for found in fitting if all(option.predicted for option in found.options)]
     if limits.ms is not None and not sure:
-        names = [s.name for s, o in zip(model.program.steps, fitting[0].options, strict=True) if not o.predicted]
+        names = [s.name for s, o in zip(program.steps, fitting[0].options, strict=True) if not o.predicted]
         about = f"cycles of {', '.join(names)} are not predicted: {limits.ms} ms cannot be promised"
         raise DoesNotFitError(f"model {model.graph.name!r}: {about}")
     return fitting if limits.ms is None else sure
 
 
-def _refusal(model: Model, seen: Sequence[Combination], limits: Limits, table: costs.Table) -> str:
+def _refusal(choice: _Choice, program: Program, seen: Sequence[Combination]) -> str:
+    model, limits, table = choice.model, choice.limits, choice.table
     bounds = {"flash": limits.flash or 1, "ram": limits.ram or 1, "ms": limits.ms or 1}
 
     def distance(found: Combination) -> float:
@@ -390,13 +474,12 @@ def _refusal(model: Model, seen: Sequence[Combination], limits: Limits, table: c
         "ms": "slowest input: {:.2f} ms too many for {:,}",
     }
     problems = "; ".join(texts[key].format(amount, bounds[key]) for key, amount in lacks.items())
-    pairs = zip(model.program.steps, nearest.options, strict=True)
+    pairs = zip(program.steps, nearest.options, strict=True)
     chosen = ", ".join(f"{step.name}: {option.candidate.encoding}" for step, option in pairs)
     return f"model {model.graph.name!r}: no combination of encodings keeps to the limits. The nearest ({chosen}): {problems}"
 
 
-def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs.Table) -> Encoding:
-    program = model.program
+def _encoding(program: Program, found: Combination, optimize: Optimize, table: costs.Table) -> Encoding:
     edges = max((offset + 1 for offset in (*program.input_offsets, *program.output_offsets)), default=0)
     pairs = zip(program.steps, found.options, strict=True)
     texts = [option.candidate.emit(Place(step, "model", option.scratch)) for step, option in pairs]
@@ -405,6 +488,7 @@ def _encoding(model: Model, found: Combination, optimize: Optimize, table: costs
         placed,
         max(found.arena, edges, program.arena if not placed else 0),
         optimize,
+        program,
         table.code(found.symbols),
         sum(call_bytes(text.calls) for text in texts),
         tuple(table.unknown(name for each in placed if each.candidate.own_stack is None for name in each.candidate.symbols)),
@@ -423,17 +507,3 @@ def _placed(options: Sequence[Option], texts: Sequence[StepText]) -> tuple[Place
         Placed(o.candidate, o.scratch, o.stack, *((o.worst + more, o.mean + more) if o.predicted else (None, None)))
         for o, more in zip(options, calls, strict=True)
     )
-
-
-def _room(program: Program, index: int, candidate: Candidate) -> tuple[int, int]:
-    """Find where a candidate's scratch lies, and where all that its step uses ends."""
-    step = program.steps[index]
-    ends = [step.x_offset + step.x_size + candidate.tail, step.x2_offset + step.x2_size, step.y_offset + step.y_size]
-    scratch = 0
-    if isinstance(candidate, Plain):
-        scratch = step.scratch_offset
-    elif candidate.scratch:
-        scratch = _hole(program, index, candidate.scratch, candidate.tail)
-    if candidate.scratch:
-        ends.append(scratch + candidate.scratch)
-    return scratch, max(ends)

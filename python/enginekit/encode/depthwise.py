@@ -115,6 +115,12 @@ class DepthwisePlanes(Candidate):
         return f"channel by channel, {self.at_once} at once" + (f", in {bands} bands" if bands > 1 else "")
 
     @property
+    def in_place(self) -> bool:
+        """Whether it may write where it reads: each channel is copied whole before any of its codes is written."""
+        v = self.layer.params.window
+        return self.band == v.out_h and self.layer.planes.multiplier == 1 and v.out_h * v.out_w <= v.in_h * v.in_w
+
+    @property
     def data(self) -> Data:
         """Bytes of constants."""
         layer = self.layer

@@ -71,6 +71,13 @@ class Im2col(Candidate):
         return 2 if self.conv.pool is None and self.conv.window.out_h * self.conv.window.out_w > 1 else 1
 
     @property
+    def in_place(self) -> bool:
+        """Whether it may write where it reads: pixel by pixel, two of them read before both are written."""
+        v, params = self.conv.window, self.conv.params
+        pixelwise = (v.kernel_h, v.kernel_w, v.stride_h, v.stride_w, v.pad_top, v.pad_left) == (1, 1, 1, 1, 0, 0)
+        return self.copies == 2 and pixelwise and params.out_c <= params.in_c and v.out_h * v.out_w % 2 == 0
+
+    @property
     def data(self) -> Data:
         """Bytes of constants."""
         records = len(self.conv.params.rescale) * avr_size(Rescale) if self.steps is None else self.steps.steps.nbytes

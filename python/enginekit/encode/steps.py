@@ -6,6 +6,7 @@ same codes for every sum of a range if and only if it steps at the same sums. :f
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import Enum
 
@@ -355,8 +356,19 @@ def short_steps(
     ShortSteps or None
         None if some output has no such record: the layer keeps the multipliers of 32 bits, or the exact rule.
     """
+    return _short_steps(rescale, rounding, y, tuple(sum_ranges), tuple(grids or [(1, 0)] * len(sum_ranges)))
+
+
+@functools.lru_cache(maxsize=32)
+def _short_steps(
+    rescale: tuple[Rescale, ...],
+    rounding: Rounding,
+    y: OutputS8,
+    sum_ranges: tuple[tuple[int, int], ...],
+    grids: tuple[tuple[int, int], ...],
+) -> ShortSteps | None:
+    """Find them once: strips of a layer have the same."""
     records = rescale if len(rescale) == len(sum_ranges) else rescale * len(sum_ranges)
-    grids = grids or [(1, 0)] * len(sum_ranges)
     if y.lo >= y.hi:
         return None
     scales = [grid[0] * 2.0 ** (record.left - record.right - 31) for record, grid in zip(records, grids, strict=True)]

@@ -52,7 +52,7 @@ def layer_rows(model: Model, costs: Plan, chip: ChipRun | None) -> list[LayerRow
     spent = [None] * len(costs.steps) if chip is None else [round(c) for c in chip.layer_cycles]
     total = sum(c for c in spent if c is not None) or 1
     rows = []
-    for step, cost, used in zip(model.program.steps, costs.steps, spent, strict=True):
+    for step, cost, used in zip(costs.program.steps, costs.steps, spent, strict=True):
         shape = " x ".join(str(n) for n in model.graph.tensors[step.y].shape[1:])
         share = 0.0 if used is None else used / total
         ram = cost.x_size + cost.y_size + cost.scratch_size
@@ -74,12 +74,13 @@ def layer_rows(model: Model, costs: Plan, chip: ChipRun | None) -> list[LayerRow
     return rows
 
 
-def arena_blocks(program: Program, graph: Graph, costs: Plan) -> tuple[list[charts.Block], list[str]]:
+def arena_blocks(graph: Graph, costs: Plan) -> tuple[list[charts.Block], list[str]]:
     """Return the buffers with their lifetimes, and the names of the columns of time.
 
     The first column is the input's arrival, the last the reading of the output; between them one a kernel call. A buffer
     lives from what writes it to the last that reads its bytes, under whatever tensor's name; `costs` has the scratch.
     """
+    program = costs.program
     columns = ["input", *(step.name for step in program.steps), "output"]
     blocks: list[charts.Block] = []
     for index, offset in zip(graph.inputs, program.input_offsets, strict=True):

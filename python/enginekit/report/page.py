@@ -105,7 +105,7 @@ def _section(evaluation: Evaluation, pictures: NDArray[np.uint8] | None) -> dict
     chip = evaluation.chip
     costs = plan(evaluation.model, Optimize.SIZE if chip is None else chip.encoding or chip.optimize)
     totals = [None if ms is None else round(ms * costs.chip.clock / 1000) for ms in (costs.worst_ms, costs.mean_ms)]
-    blocks, columns = arena_blocks(program, evaluation.model.graph, costs)
+    blocks, columns = arena_blocks(evaluation.model.graph, costs)
     return {
         "name": evaluation.name,
         "layers": layer_rows(evaluation.model, costs, chip),
