@@ -287,6 +287,7 @@ class _Choice:
     limits: Limits
     objective: Objective
     known: dict[Any, list[_Priced]] = field(default_factory=dict)
+    offered: dict[int, tuple[Program, list[list[Option]]]] = field(default_factory=dict)
 
     @cached_property
     def inputs(self) -> list[NDArray[np.int8]] | None:
@@ -295,8 +296,14 @@ class _Choice:
 
     def best(self, program: Program) -> Combination:
         """Find the best combination of a program that keeps to the limits."""
-        options = [self._options(program, index) for index in range(len(program.steps))]
-        return min(_within(self, program, options), key=self.objective)
+        return min(_within(self, program, self.options(program)), key=self.objective)
+
+    def options(self, program: Program) -> list[list[Option]]:
+        """Give the options of all steps of a program, the same ones each time."""
+        if id(program) not in self.offered:
+            found = [self._options(program, index) for index in range(len(program.steps))]
+            self.offered[id(program)] = (program, found)
+        return self.offered[id(program)][1]
 
     def _options(self, program: Program, index: int) -> list[Option]:
         """Give the options of a step; candidates and their cycles are the same wherever its buffers lie."""
@@ -330,7 +337,7 @@ class _Choice:
 
     def encoding(self, optimize: Optimize, program: Program, found: Combination) -> Encoding:
         """Make the choice, and say what it was made before."""
-        options = [self._options(program, index) for index in range(len(program.steps))]
+        options = self.options(program)
         free = self.limits == Limits()
         best = found if free else min(frontier(options, self.table, self.objective), key=self.objective)
         by = Judgement(self.objective, lambda each: _excess(self.model, each, self.limits, self.table), self.table)
