@@ -87,18 +87,14 @@ def steps_table(costs: Any) -> str:
     return as_table(header, rows)
 
 
-#: What `--optimize` looks for.
-_SOUGHT = {
-    "size": "fewest bytes of flash, then fewest cycles",
-    "speed": "fewest cycles on average, 4 of which count as much as a byte of flash",
-    "balanced": "least product of flash and average cycles",
-}
 _LIMITS = {"flash": "{:,.0f} bytes of flash", "ram": "{:,.0f} bytes of RAM", "ms": "{:.2f} ms for the slowest input"}
 
 
 def explanation(costs: Any, *, all_of_them: bool) -> str:
     """Say why each layer is as it is: before what it was chosen, or `all_of_them`; and which limits decided."""
-    lines = [f"chosen for {costs.optimize}: {_SOUGHT[costs.optimize]}"]
+    from enginekit.encode.choose import SOUGHT, Optimize
+
+    lines = [f"chosen for {costs.optimize}: {SOUGHT[Optimize(costs.optimize)]}"]
     if costs.exceeded:
         best = ", ".join(f"{step.name}: {encoding}" for step, encoding in zip(costs.steps, costs.unlimited, strict=True))
         lines.append(f"limits decided: the best without them ({best}) takes {_exceeding(costs.exceeded)}")

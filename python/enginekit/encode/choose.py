@@ -349,6 +349,13 @@ _OBJECTIVES: dict[Optimize, Objective] = {
     Optimize.SIZE: lambda c: c.mean + _SIZE_BYTE * c.flash,
     Optimize.BALANCED: lambda c: (1 + c.mean) * (1 + c.flash),
 }
+#: The same in words.
+SOUGHT = {
+    Optimize.SPEED: f"fewest cycles on average with {_SPEED_WORST:g} of the slowest input's, "
+    f"a byte of flash counting {_SPEED_BYTE:g}",
+    Optimize.SIZE: "fewest bytes of flash, then fewest cycles on average",
+    Optimize.BALANCED: "least product of flash and average cycles",
+}
 
 
 def _check_accumulators(model: Model, proofs: Sequence[Proof], limits: Limits) -> None:
