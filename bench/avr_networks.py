@@ -30,6 +30,7 @@ def train(
     epochs: int,
     *,
     small_sums: bool = False,
+    per_channel: bool = True,
     compression: Compression | None = None,
 ) -> Trained:
     """Train on MNIST's training images, compress if asked to, quantize, and judge by the test images."""
@@ -48,23 +49,25 @@ def train(
     )
     if compression is not None:
         compress(net, x, digits.train_y.astype(np.int32), compression, epochs=4, seed=1)
-    return quantized(net, x[:1000], shape, small_sums=small_sums)
+    return quantized(net, x[:1000], shape, small_sums=small_sums, per_channel=per_channel)
 
 
-def quantized(net: training.Sequential, x: NDArray[np.float32], shape: tuple[int, ...], *, small_sums: bool = False) -> Trained:
+def quantized(
+    net: training.Sequential, x: NDArray[np.float32], shape: tuple[int, ...], *, small_sums: bool = False, per_channel: bool = True
+) -> Trained:
     """Quantize a network of pixels in [0, 1], whose codes are then the pixels less 128."""
     digits = mnist(fallback=False)
-    model = quantize(net.network(), x, small_sums=small_sums)
+    model = quantize(net.network(), x, small_sums=small_sums, per_channel=per_channel)
     assert (model.input.zero_point, model.input.dtype) == (-128, np.int8)
     images = (digits.test_x.reshape(-1, *shape).astype(np.int16) - 128).astype(np.int8)
     right = float((model.run(images).argmax(axis=-1).ravel() == digits.test_y).mean())
     return Trained(model, right, images)
 
 
-def dense_net(width: int, *, epochs: int = 12, compression: Compression | None = None) -> Trained:
+def dense_net(width: int, *, epochs: int = 12, per_channel: bool = True, compression: Compression | None = None) -> Trained:
     """784-W-10, without softmax."""
     layers = [training.Dense(width, activation="relu"), training.Dense(10)]
-    return train(layers, (784,), epochs, compression=compression)
+    return train(layers, (784,), epochs, per_channel=per_channel, compression=compression)
 
 
 def conv_net() -> Trained:
@@ -87,6 +90,9 @@ NETWORKS = {
     "784-8-10, argmax": lambda: with_argmax(dense_net(8)),
     "784-32-10": lambda: dense_net(32),
     "784-40-10": lambda: dense_net(40),
+    "784-8-10, one scale": lambda: dense_net(8, per_channel=False),
+    "784-32-10, one scale": lambda: dense_net(32, per_channel=False),
+    "784-40-10, one scale": lambda: dense_net(40, per_channel=False),
     "784-32-10, 4 bits": lambda: dense_net(32, compression=Compression(bits=4)),
     "784-32-10, 80 % pruned one by one": lambda: dense_net(32, compression=Compression(prune=0.8)),
     "784-32-10, 80 % pruned": lambda: dense_net(32, compression=Compression(prune=0.8, block=8)),
