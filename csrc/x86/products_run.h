@@ -14,15 +14,15 @@
 /* DO(grouping) for the one that suits the chunk. */
 #define ANY_GROUPING(c, raw, DO)                                                                                               \
     if ((c)->halves) {                                                                                                         \
-        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4}));                                                                    \
+        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4, false}));                                                             \
     } else if ((c)->blocks == 1) {                                                                                             \
-        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4}));                                                                   \
+        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4, false}));                                                            \
     } else if ((c)->blocks == 2) {                                                                                             \
-        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2}));                                                                   \
+        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2, false}));                                                            \
     } else if ((c)->blocks == 3) {                                                                                             \
-        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1}));                                                                   \
+        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1, false}));                                                            \
     } else {                                                                                                                   \
-        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1}));                                                                   \
+        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1, false}));                                                            \
     }
 
 /* A copy of rows of x, of which `first` is the first, for rows of points from `from` to `to`; y: codes of row `from`. */
