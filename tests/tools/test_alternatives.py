@@ -114,7 +114,7 @@ def test_the_program_gives_a_reason_for_each_layer(verb, model, capsys, tmp_path
     assert "chosen for speed: fewest cycles on average with 0.25 of the slowest input's, a byte of flash counting 4" in said
     for step in costs.steps:
         next_best = step.alternatives[0]
-        assert f"{step.name}: {step.encoding}, before {next_best.encoding} (" in said
+        assert f"{step.name}: {step.encoding}, rather than {next_best.encoding} (" in said
         more = f"{abs(next_best.flash):,} bytes {'more' if next_best.flash > 0 else 'fewer'}"
         assert (more if next_best.flash else "as many bytes") in said
     assert "worse by" not in said

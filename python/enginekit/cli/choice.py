@@ -91,7 +91,7 @@ _LIMITS = {"flash": "{:,.0f} bytes of flash", "ram": "{:,.0f} bytes of RAM", "ms
 
 
 def explanation(costs: Any, *, all_of_them: bool) -> str:
-    """Say why each layer is as it is: before what it was chosen, or `all_of_them`; and which limits decided."""
+    """Say why each layer is as it is: over what it was chosen, or `all_of_them`; and which limits decided."""
     from enginekit.encode.choose import SOUGHT, Optimize
 
     lines = [f"chosen for {costs.optimize}: {SOUGHT[Optimize(costs.optimize)]}"]
@@ -109,7 +109,7 @@ def _reason(step: Any) -> str:
     """Say what is next best to a step's encoding, and what a limit forbids that is better."""
     allowed = [each for each in step.alternatives if not each.exceeds]
     better = [each for each in step.alternatives if each.exceeds and each.score < 0]
-    texts = [f"before {_costing(allowed[0])}" if allowed else "the only encoding that it can have"]
+    texts = [f"rather than {_costing(allowed[0])}" if allowed else "the only encoding that it can have"]
     if better:
         texts.append(f"not {_costing(better[0])}: it takes {_exceeding(better[0].exceeds)}")
     return "; ".join(texts)

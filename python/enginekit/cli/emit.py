@@ -2,7 +2,7 @@
 
 The sources hold the weights, a straight-line NAME_run and a self-test with golden inputs. How each layer's weights are
 encoded, and with which kernel, is chosen over all combinations by what they cost; the results are the same. Stderr says what
-was chosen before what, and which limits decided; with --explain all that each layer could be. A model that does not fit the
+was chosen over what, and which limits decided; with --explain all that each layer could be. A model that does not fit the
 chip, or the limits given, is refused with the bytes or milliseconds that it lacks.
 
 With --train the C also learns: NAME_train_step makes a step by one sample, with the bits of the host.
