@@ -53,7 +53,12 @@ def train(
 
 
 def quantized(
-    net: training.Sequential, x: NDArray[np.float32], shape: tuple[int, ...], *, small_sums: bool = False, per_channel: bool = True
+    net: training.Sequential,
+    x: NDArray[np.float32],
+    shape: tuple[int, ...],
+    *,
+    small_sums: bool = False,
+    per_channel: bool = True,
 ) -> Trained:
     """Quantize a network of pixels in [0, 1], whose codes are then the pixels less 128."""
     digits = mnist(fallback=False)
