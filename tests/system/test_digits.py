@@ -103,7 +103,7 @@ def test_the_convolutional_network_fits_the_chip(firmware):
 @pytest.mark.xdist_group("dense32")
 def test_code_of_the_dense_firmware_is_small(firmware):
     image = firmware("dense32").image
-    data = re.compile(r"model_(\w+_)?(w|bias|rescale|golden_\w+)$")
+    data = re.compile(r"model_(\w+_)?(w\d*|bias|rescale|golden_\w+)$")
     weights = sum(s.size for s in image.symbols if s.source == "model.c" and data.match(s.name))
     assert weights > 784 * 32
     assert image.flash - weights <= 6 * 1024
