@@ -62,9 +62,9 @@ TWIN_SOURCES = {name: sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"csrc/
 TWIN_HEADERS = sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("csrc/x86/*.h"), *ROOT.glob("csrc/src/*_f*.[ch]")])
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef"]
 C_WARNINGS = [*WARNINGS, "-Wcast-qual", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wdouble-promotion"]
-#: Contraction would fuse a*b+c on some hosts and not on others: float results must not depend on it.
 #: Sanitized twins, unrolled by -O3, would take many minutes to compile, and points-to analysis gigabytes.
 OPTIMIZE = ["-O1", "-fno-tree-pta"] if "-fsanitize" in os.environ.get("CFLAGS", "") else ["-O3"]
+#: Contraction would fuse a*b+c on some hosts and not on others: float results must not depend on it.
 C_FLAGS = ["-std=c11", *OPTIMIZE, "-fPIC", "-ffp-contract=off", *C_WARNINGS]
 #: pybind11's headers are a system's: their warnings are not ours.
 CXX_FLAGS = ["-O3", "-fvisibility=hidden", *WARNINGS, "-isystem", pybind11.get_include()]

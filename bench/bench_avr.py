@@ -24,7 +24,8 @@ from enginekit import costs, onchip, toolchain
 from enginekit.costs.calls import FRAME_CODE
 from enginekit.costs.measure import table_name
 from enginekit.emit import emit
-from enginekit.encode.choose import Encoding, Optimize, encode, fixed_flash
+from enginekit.encode.choose import Encoding, Optimize, encode
+from enginekit.encode.footprint import fixed_flash
 from enginekit.encode.plain import plain
 from enginekit.plan import Plan, plan
 

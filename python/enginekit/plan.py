@@ -15,7 +15,8 @@ from enginekit.chips import ATMEGA4809, Chip
 from enginekit.costs import Table
 from enginekit.costs.calls import FRAME_CODE, FRAME_CYCLES
 from enginekit.encode.alternatives import Alternative
-from enginekit.encode.choose import Encoding, Optimize, Placed, encode, fixed_flash, stack_bound, static_ram, tensor_bytes
+from enginekit.encode.choose import Encoding, Optimize, Placed, encode
+from enginekit.encode.footprint import fixed_flash, stack_bound, static_ram, tensor_bytes
 from enginekit.proofs import Proof, joined, prove
 from enginekit.work import macs
 

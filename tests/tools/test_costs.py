@@ -24,7 +24,7 @@ from enginekit.encode.bitmap import DenseBitmap
 from enginekit.encode.bits import DenseBits
 from enginekit.encode.book import DenseBook
 from enginekit.encode.candidate import Candidate
-from enginekit.encode.choose import ENCODERS, Optimize, encode, fixed_flash
+from enginekit.encode.choose import ENCODERS, Optimize, encode
 from enginekit.encode.conv import Conv3x3Pool2
 from enginekit.encode.conv_code import Conv3x3Code
 from enginekit.encode.dense_calls import DenseCalls
@@ -32,6 +32,7 @@ from enginekit.encode.dense_code import DenseCode
 from enginekit.encode.dense_layer import DenseLayer
 from enginekit.encode.dense_pairs import DensePairs
 from enginekit.encode.depthwise import DepthwisePlanes
+from enginekit.encode.footprint import fixed_flash
 from enginekit.encode.im2col import Im2col
 from enginekit.encode.lists import DenseLists
 from enginekit.encode.moved import DenseMoved

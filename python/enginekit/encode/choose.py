@@ -16,7 +16,7 @@ from engine.errors import DoesNotFitError
 from engine.model import Model
 from engine.program import Program, Step
 from enginekit import costs
-from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, FRAME_CODE, FRAME_STACK, call_bytes, call_count, call_cycles
+from enginekit.costs.calls import ENTRY_CYCLES, EXIT_CYCLES, call_bytes, call_count, call_cycles
 from enginekit.encode.alternatives import Judgement, Reasons, reasons
 from enginekit.encode.candidate import Candidate, Context, Encoder, Place, StepText
 from enginekit.encode.chain import CHAIN, ChainParams
@@ -27,6 +27,7 @@ from enginekit.encode.dense_calls import dense_calls_layers
 from enginekit.encode.dense_layer import dense_layers
 from enginekit.encode.dense_pairs import dense_pairs_layers
 from enginekit.encode.depthwise import depthwise_layers
+from enginekit.encode.footprint import fixed_flash, stack_bound, static_ram
 from enginekit.encode.im2col import im2col_layers
 from enginekit.encode.memory import least_arena, programs
 from enginekit.encode.plain import Plain, plain
@@ -51,8 +52,6 @@ ENCODERS: tuple[Encoder, ...] = (
     depthwise_layers,
     strips_layers,
 )
-#: The firmware aligns the arena to so many bytes, and its size with it.
-_ARENA_ALIGNMENT = 4
 #: Cycles that a byte of flash is worth when the code is chosen for speed: no kernel is added for next to nothing.
 _SPEED_BYTE = 4.0
 #: What a cycle of the slowest input counts beside one of the mean.
@@ -122,7 +121,7 @@ class Encoding:
     stack: int = 0
     #: What the costs are from.
     table: costs.Table = field(default_factory=costs.load)
-    #: What each step was chosen before, and which limits decided.
+    #: Over what each step was chosen, and which limits decided.
     reasons: Reasons = field(default_factory=Reasons)
 
     @property
@@ -227,7 +226,7 @@ def encode(
     -------
     Encoding
         The best combination that keeps to the limits, over all candidates of all steps: the code of a kernel is paid for once.
-        Its `reasons` say what each step was chosen before, and which limits decided.
+        Its `reasons` say over what each step was chosen, and which limits decided.
 
     Raises
     ------
@@ -248,8 +247,8 @@ def encode(
 
 def _smallest(choice: _Choice, optimize: Optimize) -> Encoding:
     """Choose the model's own program, or one that needs less RAM: at no cost, or where there is too little."""
-    own = choice.model.program
-    whole = [program for program in programs(choice.model) if all(step.kernel != CHAIN for step in program.steps)]
+    own, smaller = choice.model.program, list(programs(choice.model))
+    whole = [program for program in smaller if all(step.kernel != CHAIN for step in program.steps)]
     refused = None
     try:
         found = [(program, choice.best(program)) for program in (own, *whole)]
@@ -261,7 +260,7 @@ def _smallest(choice: _Choice, optimize: Optimize) -> Encoding:
         if choice.limits.ram is None:
             raise
     small = choice.within_the_chip
-    for program in (own, *programs(choice.model)):
+    for program in (own, *smaller):
         if least_arena(program) > (small.limits.ram or 0):
             continue
         with suppress(DoesNotFitError):
@@ -336,7 +335,7 @@ class _Choice:
         return replace(self, limits=replace(self.limits, ram=ram))
 
     def encoding(self, optimize: Optimize, program: Program, found: Combination) -> Encoding:
-        """Make the choice, and say what it was made before."""
+        """Make the choice, and say over what it was made."""
         options = self.options(program)
         free = self.limits == Limits()
         best = found if free else min(frontier(options, self.table, self.objective), key=self.objective)
@@ -384,56 +383,6 @@ def _option(program: Program, index: int, table: costs.Table, priced: _Priced) -
     )
 
 
-def fixed_flash(model: Model, table: costs.Table, golden: int = 2) -> int:
-    """Bytes of flash around a model: the link with its card, ``model_run`` itself, `golden` pairs and their test."""
-    pair = sum(tensor_bytes(tensor) for tensor in (*model.inputs, *model.outputs))
-    return table.flash + _card(model) + FRAME_CODE + golden * pair + (table.selftest if golden else 0)
-
-
-def _card(model: Model) -> int:
-    """Bytes by which the link's card is larger than that of a nameless model from one int8 to one."""
-    edges = (*model.inputs, *model.outputs)
-    shapes = sum(2 * (max(len(tensor.shape) - 1, 1) - 1) + len(tensor.dtype.name) - len("int8") for tensor in edges)
-    return len(model.graph.name[:31] or "model") - len("model") + shapes
-
-
-def static_ram(model: Model, table: costs.Table, arena: int, constants: int) -> int:
-    """Bytes of static RAM of the firmware: its own and the arena, on chips that do not map their flash also constants.
-
-    Parameters
-    ----------
-    model : Model
-    table : Table
-    arena : int
-    constants : int
-        Bytes of :attr:`Candidate.ram` of all steps.
-    """
-    if table.chip.mapped_flash:
-        return table.ram + _aligned(arena)
-    more = _card(model) + constants
-    return table.ram + _before_arena(table, more) - _before_arena(table, 0) + _aligned(arena)
-
-
-def _before_arena(table: costs.Table, more: int) -> int:
-    """Bytes of RAM before the arena: data, padded to an even number, then what is cleared, then padding."""
-    data = table.data + more
-    return _aligned(data + data % 2 + table.before_arena)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // _ARENA_ALIGNMENT) * _ARENA_ALIGNMENT
-
-
-def tensor_bytes(tensor: Any) -> int:
-    """Bytes of a tensor of batch 1."""
-    return int(np.prod(tensor.shape, dtype=np.int64)) * int(tensor.dtype.itemsize)
-
-
-def stack_bound(table: costs.Table, deepest: int) -> int:
-    """Bytes of stack of the firmware, given those of the deepest kernel."""
-    return max(table.stack, table.stack_to_model + FRAME_STACK + 2 + deepest)
-
-
 def _excess(model: Model, found: Combination, limits: Limits, table: costs.Table) -> dict[str, float]:
     """By how much a combination exceeds each limit, relative to it."""
     used = {
@@ -459,9 +408,9 @@ def _within(choice: _Choice, program: Program, options: Sequence[Sequence[Option
         seen = frontier(options, table, objective)
     else:
         for deepest in {option.stack for step in options for option in step} or {0}:
-            room = limits.ram - table.ram - stack_bound(table, deepest)
-            usable = [[o for o in step if o.stack <= deepest and o.arena <= room] for step in options]
-            seen += frontier(usable, table, objective) if all(usable) else []
+            most = limits.ram - table.ram - stack_bound(table, deepest)
+            small = [[o for o in step if o.stack <= deepest and o.arena <= most] for step in options]
+            seen += frontier(small, table, objective) if all(small) else []
     fitting = [found for found in seen if not _excess(model, found, limits, table)]
     if not fitting:
         raise DoesNotFitError(_refusal(choice, program, frontier(options, table, objective)))

@@ -14,6 +14,7 @@ from engine.arena import Buffer, place
 from engine.model import Model
 from engine.program import Conv2DParams, Program, Step
 from enginekit.encode.chain import CHAIN, ChainParams
+from enginekit.encode.footprint import tensor_bytes
 from enginekit.encode.strips import least_room, shape_of
 
 #: Kernels of convolutions that some encoding of computes in place.
@@ -69,10 +70,7 @@ def flow_of(model: Model) -> Flow:
 
     inputs = []
     for tensor, offset in zip(model.inputs, program.input_offsets, strict=True):
-        size = tensor.dtype.itemsize
-        for n in tensor.shape:
-            size *= n
-        inputs.append(new(offset, size, tensor.dtype.itemsize))
+        inputs.append(new(offset, tensor_bytes(tensor), tensor.dtype.itemsize))
     x: list[int] = []
     x2: list[int | None] = []
     y: list[int] = []

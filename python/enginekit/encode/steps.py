@@ -381,9 +381,14 @@ def _short_steps(
         found = [short_step(r, rounding, y, span, doublings=doublings, grid=grid) for r, span, grid in each]
         known = [step for step in found if step is not None]
         if len(known) == len(found):
-            numbers = [[*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")] for _, mult, offset in known]
-            return ShortSteps(np.array([start for start, _, _ in known], np.int64), np.array(numbers, np.uint8), doublings)
+            return ShortSteps(*_records(known), doublings)
     return None
+
+
+def _records(found: list[tuple[int, int, int]]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Write starts, and multipliers with offsets as the kernels read them."""
+    numbers = [[*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")] for _, mult, offset in found]
+    return np.array([start for start, _, _ in found], np.int64), np.array(numbers, np.uint8)
 
 
 def same_steps(
@@ -424,9 +429,5 @@ def same_steps(
     for doublings in sorted(range(least, _MOST_DOUBLINGS + 1), key=lambda n: (abs(n), n)):
         found = short_step(rescale, rounding, y, whole, doublings=doublings, grid=grid)
         if found is not None:
-            start, mult, offset = found
-            record = [*mult.to_bytes(3, "little"), *offset.to_bytes(3, "little")]
-            count = len(sum_ranges)
-            starts, steps = np.full(count, start, np.int64), np.array([record] * count, np.uint8)
-            return ShortSteps(starts, steps, max(doublings, 0), max(-doublings, 0))
+            return ShortSteps(*_records([found] * len(sum_ranges)), max(doublings, 0), max(-doublings, 0))
     return None

@@ -10,7 +10,7 @@ from enginekit import costs
 from enginekit.chips import Chip
 from enginekit.costs.calls import FRAME_CODE, FRAME_STACK, call_bytes
 from enginekit.costs.table import DEFAULT, TRAINER
-from enginekit.encode.choose import tensor_bytes
+from enginekit.encode.footprint import tensor_bytes
 from enginekit.trainer.base import Trainer
 from enginekit.trainer.sources import golden_count
 

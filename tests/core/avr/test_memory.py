@@ -11,7 +11,8 @@ from engine.errors import DoesNotFitError
 from engine.model import Model
 from enginekit import costs
 from enginekit.costs.calls import FRAME_STACK
-from enginekit.encode.choose import Encoding, Limits, Optimize, encode, stack_bound, static_ram
+from enginekit.encode.choose import Encoding, Limits, Optimize, encode
+from enginekit.encode.footprint import stack_bound, static_ram
 from enginekit.encode.memory import flow_of, programs
 from enginekit.plan import plan
 
@@ -130,3 +131,12 @@ def test_the_chips_ram_is_kept_to_unasked():
     encoding = encode(model, Optimize.SPEED)
     assert "strips" in encoding.steps[0].candidate.encoding
     assert ram(model, encoding) <= costs.load().chip.ram
+
+
+def test_the_example_of_the_docs():
+    """What docs/device.md says of strips."""
+    convs = Chain((28, 28, 1), zero=-128).conv(16, 3, padding=SAME, **ZERO).conv(16, 3, padding=SAME, **ZERO)
+    model = Model(convs.pool("max_pool2d", 2).conv(8, 3, 2, **ZERO).flatten().dense(10).graph())
+    planned = plan(model, encode(model, Optimize.SPEED))
+    assert (model.program.arena, planned.ram) == (28 * 28 * 16 + 14 * 14 * 16, 5697)
+    assert planned.steps[0].encoding.startswith("6 strips: ")
