@@ -6,29 +6,7 @@
  * r17:r16 pairs left, r20:r18 sum, r23:r22 rows left, then r23 the quotient, r25:r24 first tap; the T flag is set if columns are
  * odd. */
 
-    .equ    X_AT, 0
-    .equ    ROW, 2
-    .equ    COLUMN, 4
-    .equ    POSITION, 6
-    .equ    ROWS, 8
-    .equ    COLUMNS, 10
-    .equ    CHANNELS, 12
-    .equ    POSITIONS, 14
-    .equ    LO, 16
-    .equ    HI, 17
-    .equ    COUNT, 18
-    .equ    HALF, 22
-    .equ    BELOW, 26
-    .equ    MULT, 30
-
-    .macro  load to, from
-    ldd     r\to, Z+\from
-    .endm
-
-    .macro  load_word low, high, from
-    ldd     r\low, Z+\from
-    ldd     r\high, Z+\from+1
-    .endm
+#include "pool_run.inc"
 
     .macro  tap
     ld      r21, X

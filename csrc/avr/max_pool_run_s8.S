@@ -6,25 +6,7 @@
  * channels, r15:r14 positions left, r16 lo, r17 hi, r19:r18 rows left, r21:r20 results, r22, r23 channels left, r25:r24 columns
  * left; the T flag is set while a position has no result. */
 
-    .equ    X_AT, 0
-    .equ    ROW, 2
-    .equ    COLUMN, 4
-    .equ    POSITION, 6
-    .equ    ROWS, 8
-    .equ    COLUMNS, 10
-    .equ    CHANNELS, 12
-    .equ    POSITIONS, 14
-    .equ    LO, 16
-    .equ    HI, 17
-
-    .macro  load to, from
-    ldd     r\to, Z+\from
-    .endm
-
-    .macro  load_word low, high, from
-    ldd     r\low, Z+\from
-    ldd     r\high, Z+\from+1
-    .endm
+#include "pool_run.inc"
 
     /* r0 = the larger of both */
     .macro  larger other

@@ -68,9 +68,9 @@ static int32_t rounded(double v)
     return (int32_t)(v < 0.0 ? v - 0.5 : v + 0.5);
 }
 
-static double farthest(int8_t zero)
+uint32_t eng_x86_farthest(int8_t zero)
 {
-    return zero < 0 ? 127.0 - zero : 128.0 + zero;
+    return (uint32_t)(zero < 0 ? 127 - zero : 128 + zero);
 }
 
 /* How y is read off u, which is within `error` (at least 1) of 2^shift * (real result + 1/2): `doubtful` masks what u has
@@ -115,7 +115,7 @@ static bool plan_add(const eng_add_s8_params *p, int32_t sign, eng_x86_pair *pai
 {
     const double last = ratio_of(&p->rescale_y) * (double)(INT32_C(1) << ENG_ADD_SHIFT);
     const double r = ratio_of(&p->rescale_x) * last, r2 = ratio_of(&p->rescale_x2) * last;
-    const double d = farthest(p->zero_x), d2 = farthest(p->zero_x2);
+    const double d = eng_x86_farthest(p->zero_x), d2 = eng_x86_farthest(p->zero_x2);
     const uint32_t zero = (uint32_t)p->zero_x, zero2 = (uint32_t)p->zero_x2;
     uint32_t margin;
     pair->shift = shift_for(r * d + r2 * d2);

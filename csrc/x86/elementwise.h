@@ -18,6 +18,9 @@ typedef struct {
 /* Elements that add, sub and mul compute at a time. */
 #define ENG_X86_GROUP 64
 
+/* Largest magnitude of x - zero. */
+uint32_t eng_x86_farthest(int8_t zero);
+
 /* Codes of scratch that an operand of theirs needs: a short row as often as fits a group at any start, or a group. */
 size_t eng_x86_room(const eng_broadcast *b, uint32_t count);
 

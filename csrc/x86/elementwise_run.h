@@ -230,7 +230,7 @@ static void run_add(const eng_layer *l, const void *packed, uint8_t *arena, uint
 }
 
 /* In the mode that wide_floor needs. */
-static __attribute__((noinline)) void run_products(const pairing *g, uint32_t count, operand x, operand x2, int8_t *y)
+static __attribute__((noinline)) void run_product_groups(const pairing *g, uint32_t count, operand x, operand x2, int8_t *y)
 {
     run_any_pairs(g, true, count, x, x2, y);
 }
@@ -244,7 +244,7 @@ static void run_mul(const eng_layer *l, const void *packed, uint8_t *arena, uint
     int8_t *room = memory;
     const operand a = operand_of(&p->x, x, p->count, &room);
     const uint32_t mode = floor_mode();
-    run_products(&g, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
+    run_product_groups(&g, p->count, a, operand_of(&p->x2, l->w != NULL ? l->w : x2, p->count, &room), y);
     restore_mode(mode);
 }
 

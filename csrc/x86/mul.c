@@ -3,17 +3,12 @@
 
 #include "elementwise.h"
 
-/* Of the magnitude of x - zero. */
-static uint32_t farthest(int8_t zero)
-{
-    return (uint32_t)(zero < 0 ? 127 - zero : 128 + zero);
-}
-
 bool eng_x86_mul_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_mul *mul)
 {
     const eng_mul_s8_params *p = l->params;
     eng_x86_quick_lane k;
-    if (!eng_x86_quick_lane_of(format, &p->rescale, &p->y, farthest(p->zero_x) * farthest(p->zero_x2), &k)) {
+    const uint32_t bound = eng_x86_farthest(p->zero_x) * eng_x86_farthest(p->zero_x2);
+    if (!eng_x86_quick_lane_of(format, &p->rescale, &p->y, bound, &k)) {
         return false;
     }
     const eng_x86_mul packed = {
