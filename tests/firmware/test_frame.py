@@ -131,10 +131,11 @@ def damage(wire: bytes, kind: str, where: float, value: int) -> bytes:
 
 
 @given(st.lists(st.tuples(octets, payloads), min_size=1, max_size=4), st.lists(Damage, min_size=1, max_size=5))
-@settings(max_examples=400)
+@settings(max_examples=400, derandomize=True)
 def test_nothing_is_accepted_that_was_not_sent_and_the_next_frame_arrives(
     sent: list[tuple[int, bytes]], damages: list[tuple[str, float, int]]
 ) -> None:
+    """The same examples each time: of frames damaged in several places, one in 65,536 passes any CRC of 16 bits."""
     wires = [frame.encode(kind, n, payload) for n, (kind, payload) in enumerate(sent)]
     originals = {(kind, n, payload, wires[n].crc) for n, (kind, payload) in enumerate(sent)}
     stream = b"".join(each.wire for each in wires)
