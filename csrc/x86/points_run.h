@@ -192,6 +192,27 @@ ENG_INLINE void sum_thirds(const chunk *c, const uint8_t *at, uint32_t points, e
     }
 }
 
+/* Without it multiples of the distances get registers of their own. */
+ENG_INLINE void keep_distances(distances *d, uint32_t points)
+{
+    __asm__("" : "+r"(d->one), "+r"(d->three));
+    if (points > 10) {
+        __asm__("" : "+r"(d->five));
+    }
+}
+
+/* acc[point][block] of `points` points whose codes are not copied: one segment, its steps neighbours. */
+ENG_INLINE void sum_raw(const chunk *c, const uint8_t *x, uint32_t points, grouping g, eng_vec *acc)
+{
+    const uint8_t *w = c->w;
+    distances d = {c->point, 3 * c->point, 5 * c->point};
+    for (const uint8_t *const end = w + (size_t)c->walk.run * g.blocks * VECTOR; w < end; w += g.blocks * VECTOR) {
+        keep_distances(&d, points);
+        sum_step(x, x + d.three, &d, w, points, g, acc);
+        x += g.halves ? 2 * ENG_X86_STEP : ENG_X86_STEP;
+    }
+}
+
 /* acc[point][block] of `points` points, the first at `at`. */
 ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, grouping g, eng_vec *acc)
 {
@@ -213,11 +234,15 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
         }
         return;
     }
+    if (g.raw) {
+        sum_raw(c, at, points, g, acc);
+        return;
+    }
     const uint32_t *const end = c->segment + c->walk.segments;
     for (const uint32_t *segment = c->segment; segment < end; ++segment) {
         const uint8_t *x = at + *segment, *x3 = x + d.three;
         for (uint32_t k = c->walk.run; k > 0; --k) {
-            __asm__("" : "+r"(d.one), "+r"(d.three), "+r"(d.five)); /* or multiples of them get registers of their own */
+            keep_distances(&d, points);
             sum_step(x, x3, &d, w, points, g, acc);
             x += step;
             x3 += step;
