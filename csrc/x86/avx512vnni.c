@@ -325,6 +325,7 @@ ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
     }
 }
 
+#include "across_run.h"
 #include "depthwise_run.h"
 #include "products_run.h"
 
@@ -342,6 +343,13 @@ void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *ar
 void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_depthwise(l, packed, arena, scratch);
+}
+
+VBMI void eng_avx512vbmi_across(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    void *const x = arena + l->x, *const y = arena + l->y;
+    (void)scratch;
+    run_across(packed, x, y);
 }
 
 void eng_avx512vnni_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch)

@@ -22,6 +22,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 
 #include <cpuid.h>
 
+#include "across.h"
 #include "depthwise.h"
 #include "mul.h"
 #include "products.h"
@@ -127,10 +128,22 @@ static bool is_products(const eng_layer *l)
     return l->op == ENG_OP_DENSE_S8 || l->op == ENG_OP_CONV2D_S8 || l->op == ENG_OP_CONV2D_MAX_POOL2D_S8;
 }
 
-static eng_prepared_run table_of(eng_isa isa)
+/* Not every processor with VNNI has it. */
+static bool has_vbmi(eng_isa isa)
 {
     uint32_t eax, ebx, ecx = 0, edx;
-    if (isa == ENG_ISA_AVX512VNNI && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit_AVX512VBMI) != 0) {
+    return isa == ENG_ISA_AVX512VNNI && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit_AVX512VBMI) != 0;
+}
+
+/* Whether a layer's lanes are positions. */
+static bool is_across(eng_isa isa, const eng_layer *l, eng_x86_across *across)
+{
+    return l->op == ENG_OP_CONV2D_S8 && has_vbmi(isa) && eng_x86_across_plan(&twins_of(isa)->format, l, across);
+}
+
+static eng_prepared_run table_of(eng_isa isa)
+{
+    if (has_vbmi(isa)) {
         return eng_avx512vbmi_table;
     }
     return isa == ENG_ISA_PORTABLE ? eng_portable_table : eng_avx2_table;
@@ -154,7 +167,11 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     eng_x86_products products;
     eng_x86_depthwise depthwise;
     eng_x86_mul mul;
-    if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
+    eng_x86_across across;
+    if (is_across(isa, l, &across)) {
+        prepared.run = eng_avx512vbmi_across;
+        prepared.packed_size = across.size;
+    } else if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
         prepared.run = t->products;
         prepared.batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
         prepared.packed_size = products.size;
@@ -184,7 +201,10 @@ void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
     if (eng_prepare(isa, l).packed_size == 0) {
         return;
     }
-    if (is_products(l)) {
+    eng_x86_across across;
+    if (is_across(isa, l, &across)) {
+        eng_x86_across_pack(&twins_of(isa)->format, l, packed);
+    } else if (is_products(l)) {
         eng_x86_products_pack(&twins_of(isa)->format, l, packed);
     } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8) {
         eng_x86_depthwise_pack(&twins_of(isa)->format, l, packed);

@@ -135,9 +135,33 @@ static eng_window short_rows(void)
     return w;
 }
 
+/* First layers: kernel rows of few channels over images so wide that sixteen positions of a row are vectors' lanes. */
+static eng_window first_layer(eng_conv2d_s8_params *p)
+{
+    static const uint16_t outputs[] = {8, 16, 16, 32, 48};
+    eng_window w = window(between(1, 12), between(16, 120));
+    w.kernel_w = between(1, 5);
+    w.kernel_h = eng_rng_below(&rng, 2) ? between(1, w.kernel_h) : w.kernel_h;
+    w.dilation_w = 1;
+    w.stride_w = between(1, 2);
+    w.pad_left = between(0, w.kernel_w - 1u);
+    w.out_w = (uint16_t)((w.in_w + w.pad_left - w.kernel_w) / w.stride_w + 1 + eng_rng_below(&rng, w.kernel_w));
+    w.out_w = w.kernel_w == 1 ? (uint16_t)((w.in_w - 1) / w.stride_w + 1) : w.out_w;
+    p->in_c = between(1, 4);
+    p->out_c = outputs[eng_rng_below(&rng, sizeof outputs / sizeof *outputs)];
+    if (eng_rng_below(&rng, 2)) { /* 3 x 3 of three channels, stride 1 or 2, with the padding of SAME */
+        const uint16_t stride = between(1, 2), out_h = (uint16_t)((w.in_h + stride - 1u) / stride);
+        const uint16_t out_w = (uint16_t)((w.in_w + stride - 1u) / stride);
+        const eng_window same = {w.in_h, w.in_w, out_h, out_w, 3, 3, stride, stride, 1, 1, stride & 1, stride & 1};
+        p->in_c = 3;
+        return same;
+    }
+    return w;
+}
+
 static sizes random_conv(eng_conv2d_s8_params *p)
 {
-    const uint32_t kind = eng_rng_below(&rng, 8);
+    const uint32_t kind = eng_rng_below(&rng, 9);
     p->window = kind == 0   ? window(between(1, 5), between(1, 5))
                 : kind == 1 ? pixels()
                 : kind == 2 ? short_rows()
@@ -145,6 +169,7 @@ static sizes random_conv(eng_conv2d_s8_params *p)
     p->in_c = kind == 0 || (kind == 1 && eng_rng_below(&rng, 2)) ? channels() : between(1, kind == 2 ? 3 : 20);
     p->in_c = kind == 2 && eng_rng_below(&rng, 2) ? (uint16_t)(4 * between(1, 5)) : p->in_c;
     p->out_c = kind == 2 && eng_rng_below(&rng, 2) ? between(1, 16) : channels();
+    p->window = kind == 8 ? first_layer(p) : p->window;
     p->zero_x = code();
     p->y = output();
     const sizes s = {(size_t)p->out_c * p->window.kernel_h * p->window.kernel_w * p->in_c, p->out_c};
