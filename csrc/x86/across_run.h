@@ -142,22 +142,14 @@ VBMI_INLINE void codes_of_eight(const eng_x86_across *p, across_kernel k, const 
     }
 }
 
-/* The first `left` bytes of a vector. */
-ENG_INLINE void store_some(eng_vec codes, size_t left, int8_t *y)
-{
-    _mm512_mask_storeu_epi8(y, left >= VECTOR ? UINT64_MAX : (UINT64_C(1) << left) - 1, codes);
-}
-
 /* Positions in a row, `out` codes each, in `vectors` vectors. */
 ENG_INLINE void store_dense(const eng_vec *v, uint32_t vectors, uint32_t out, const strip_place *place)
 {
     const size_t bytes = (size_t)place->count * out;
 #pragma GCC unroll 4
     for (uint32_t i = 0; i < vectors; ++i) {
-        if (place->count == ENG_LANES) {
-            _mm512_storeu_si512(place->y + i * VECTOR, v[i]);
-        } else if (bytes > i * VECTOR) {
-            store_some(v[i], bytes - i * VECTOR, place->y + i * VECTOR);
+        if (bytes > i * VECTOR) {
+            vec_store_some(v[i], bytes - i * VECTOR, place->y + i * VECTOR);
         }
     }
 }

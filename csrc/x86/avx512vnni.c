@@ -259,6 +259,16 @@ ENG_INLINE void vec_store_full(const eng_vec *v, const eng_limits *limits, int8_
     _mm512_storeu_si512(y, four_codes(v, limits));
 }
 
+/* The first `left` bytes, all of them if there are more. */
+ENG_INLINE void vec_store_some(eng_vec codes, size_t left, int8_t *y)
+{
+    if (left >= 4 * ENG_LANES) {
+        _mm512_storeu_si512(y, codes);
+    } else {
+        _mm512_mask_storeu_epi8(y, (UINT64_C(1) << left) - 1, codes);
+    }
+}
+
 ENG_INLINE void vec_store_apart(const eng_vec *v, uint32_t vectors, const eng_limits *limits, size_t step, int8_t *y)
 {
     if (limits->plain) {
@@ -327,6 +337,7 @@ ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
 
 #include "across_run.h"
 #include "depthwise_run.h"
+#include "planes_run.h"
 #include "products_run.h"
 
 void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *codes)
@@ -343,6 +354,11 @@ void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *ar
 void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_depthwise(l, packed, arena, scratch);
+}
+
+void eng_avx512vnni_planes(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_planes(l, packed, arena, scratch);
 }
 
 VBMI void eng_avx512vbmi_across(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

@@ -25,6 +25,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 #include "across.h"
 #include "depthwise.h"
 #include "mul.h"
+#include "planes.h"
 #include "products.h"
 
 /* In eax of CPUID 7, 1; older compilers have no name for it. */
@@ -141,6 +142,12 @@ static bool is_across(eng_isa isa, const eng_layer *l, eng_x86_across *across)
     return l->op == ENG_OP_CONV2D_S8 && has_vbmi(isa) && eng_x86_across_plan(&twins_of(isa)->format, l, across);
 }
 
+/* Whether a layer's rows are mixed into planes. */
+static bool is_planes(eng_isa isa, const eng_layer *l, eng_x86_planes *planes)
+{
+    return isa == ENG_ISA_AVX512VNNI && eng_x86_planes_plan(&twins_of(isa)->format, l, planes);
+}
+
 static eng_prepared_run table_of(eng_isa isa)
 {
     if (has_vbmi(isa)) {
@@ -168,9 +175,14 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     eng_x86_depthwise depthwise;
     eng_x86_mul mul;
     eng_x86_across across;
+    eng_x86_planes planes;
     if (is_across(isa, l, &across)) {
         prepared.run = eng_avx512vbmi_across;
         prepared.packed_size = across.size;
+    } else if (is_planes(isa, l, &planes)) {
+        prepared.run = eng_avx512vnni_planes;
+        prepared.packed_size = planes.size;
+        prepared.scratch_size = planes.scratch;
     } else if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
         prepared.run = t->products;
         prepared.batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
@@ -202,8 +214,11 @@ void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
         return;
     }
     eng_x86_across across;
+    eng_x86_planes planes;
     if (is_across(isa, l, &across)) {
         eng_x86_across_pack(&twins_of(isa)->format, l, packed);
+    } else if (is_planes(isa, l, &planes)) {
+        eng_x86_planes_pack(&twins_of(isa)->format, l, packed);
     } else if (is_products(l)) {
         eng_x86_products_pack(&twins_of(isa)->format, l, packed);
     } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8) {

@@ -176,6 +176,21 @@ static sizes random_conv(eng_conv2d_s8_params *p)
     return s;
 }
 
+/* 3 x 3 of channels that blocks of 64 codes begin with again, padded by any of what keeps a tap inside. */
+static void three_by_three(eng_conv2d_s8_params *p)
+{
+    static const uint16_t some[] = {8, 8, 16, 16, 32, 32, 64, 64, 128, 192, 256};
+    const uint16_t stride = between(1, 2), in_h = between(1, 20), in_w = between(1, 20);
+    const uint16_t top = between(in_h < 3 ? 3u - in_h : 0, 2), left = between(in_w < 3 ? 3u - in_w : 0, 2);
+    const uint16_t below = between(0, 2), right = between(0, 2);
+    const uint16_t out_h = (uint16_t)((in_h + top + below - 3u) / stride + 1);
+    const uint16_t out_w = (uint16_t)((in_w + left + right - 3u) / stride + 1);
+    const eng_window w = {in_h, in_w, out_h, out_w, 3, 3, stride, stride, 1, 1, top, left};
+    p->window = w;
+    p->out_c = some[eng_rng_below(&rng, sizeof some / sizeof *some)];
+    p->in_c = p->out_c;
+}
+
 /* Ratios as add's: 1/2 and less, and about 2^-20. */
 static eng_rescale shrinking(uint8_t least, uint8_t most)
 {
@@ -285,6 +300,9 @@ static sizes random_params(uint8_t op, params *p)
     case ENG_OP_DEPTHWISE_CONV2D_S8:
         (void)random_conv(&p->conv);
         p->conv.in_c = (uint16_t)(eng_rng_below(&rng, 8) || p->conv.out_c % 2 ? p->conv.out_c : p->conv.out_c / 2);
+        if (eng_rng_below(&rng, 2)) {
+            three_by_three(&p->conv);
+        }
         s.w = (size_t)p->conv.window.kernel_h * p->conv.window.kernel_w * p->conv.out_c;
         s.bias = p->conv.out_c;
         break;

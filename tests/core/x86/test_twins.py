@@ -60,7 +60,7 @@ def build(folder: Path, *options: str) -> Path:
         objects.append(folder / f"{source.stem}.o")
         jobs.append(subprocess.Popen([*command, *flags, "-c", source, "-o", objects[-1]]))
     assert all(job.wait() == 0 for job in jobs)
-    packing = ("across", "depthwise", "image", "lanes", "mul", "products") if IS_X86 else ()
+    packing = ("across", "depthwise", "image", "lanes", "mul", "planes", "products") if IS_X86 else ()
     shared = [twins / f"{name}.c" for name in ("dispatch", "elementwise", *packing)]
     sources = [Path(__file__).with_suffix(".c"), *shared, *sorted((ROOT / "csrc" / "src").glob("*.c"))]
     program = folder / "test_twins"
