@@ -51,7 +51,9 @@ CORE_FLAGS = []
 if TWINS and not accepted("-mavxvnni"):  # gcc before 11
     del TWINS["avxvnni"]
     CORE_FLAGS = ["-DENG_WITHOUT_AVXVNNI"]
-PACKING_SOURCES = [f"csrc/x86/{name}.c" for name in ("across", "depthwise", "image", "lanes", "mul", "planes", "products")]
+PACKING_SOURCES = [
+    f"csrc/x86/{name}.c" for name in ("across", "depthwise", "image", "lanes", "mul", "planes", "products", "winograd")
+]
 DISPATCH_SOURCES = [
     "csrc/x86/dispatch.c",
     "csrc/x86/dispatch_train.c",

@@ -5,6 +5,7 @@
 
 #include "depthwise.h"
 #include "products.h"
+#include "winograd.h"
 
 #define ENG_LANES  16
 #define ENG_RAW    1
@@ -335,10 +336,60 @@ ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
     }
 }
 
+/* Of minimal filtering, see winograd_run.h. Half of the loads that spread pairs are as many as there is time for. */
+#define ENG_SHUFFLED 2
+
+ENG_INLINE eng_vec vec_widen(const int8_t *x)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)x));
+}
+
+/* 16 channels of each of two tiles. */
+ENG_INLINE eng_vec vec_chunks(const int16_t *const *at, size_t offset)
+{
+    const __m256i first = _mm256_loadu_si256((const void *)(at[0] + offset));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), _mm256_loadu_si256((const void *)(at[1] + offset)), 1);
+}
+
+ENG_INLINE eng_vec vec_pairs(const int16_t *p)
+{
+    return _mm512_broadcast_i32x4(_mm_load_si128((const void *)p));
+}
+
+ENG_INLINE eng_vec vec_dot_pairs(eng_vec acc, eng_vec w, eng_vec x)
+{
+    acc = _mm512_dpwssd_epi32(acc, x, w);
+    __asm__("" : "+v"(acc)); /* as in vec_dot */
+    return acc;
+}
+
+ENG_INLINE eng_vec vec_dot_pair(eng_vec acc, eng_vec w, eng_vec pairs, uint32_t i)
+{
+    switch (i) {
+    case 0:
+        return vec_dot_pairs(acc, w, _mm512_shuffle_epi32(pairs, 0x00));
+    case 1:
+        return vec_dot_pairs(acc, w, _mm512_shuffle_epi32(pairs, 0x55));
+    case 2:
+        return vec_dot_pairs(acc, w, _mm512_shuffle_epi32(pairs, 0xaa));
+    default:
+        return vec_dot_pairs(acc, w, _mm512_shuffle_epi32(pairs, 0xff));
+    }
+}
+
+/* As one instruction: of a load on its own gcc 12 makes so many early ones that accumulators go to memory. */
+ENG_INLINE eng_vec vec_dot_at(eng_vec acc, eng_vec w, const int16_t *p)
+{
+    typedef int32_t pair __attribute__((may_alias));
+    __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const pair *)(const void *)p));
+    return acc;
+}
+
 #include "across_run.h"
 #include "depthwise_run.h"
 #include "planes_run.h"
 #include "products_run.h"
+#include "winograd_run.h"
 
 void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *codes)
 {
@@ -349,6 +400,11 @@ void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *code
 void eng_avx512vnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_products(l, packed, arena, scratch);
+}
+
+void eng_avx512vnni_winograd(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_winograd(l, packed, arena, scratch);
 }
 
 void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

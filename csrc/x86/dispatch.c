@@ -27,6 +27,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 #include "mul.h"
 #include "planes.h"
 #include "products.h"
+#include "winograd.h"
 
 /* In eax of CPUID 7, 1; older compilers have no name for it. */
 #define AVXVNNI (UINT32_C(1) << 4)
@@ -82,7 +83,7 @@ bool eng_isa_available(eng_isa isa)
 /* What an instruction set has. */
 typedef struct {
     eng_x86_format format;
-    eng_prepared_run products, depthwise;
+    eng_prepared_run products, depthwise, winograd; /* null if there is none */
     eng_prepared_batch dense;
     const eng_prepared_run *elementwise; /* by operator */
     const eng_edges *edges;
@@ -93,6 +94,7 @@ static const twins *twins_of(eng_isa isa)
     static const twins avx2 = {{8, 2, 128, false, eng_avx2_quick},
                                eng_avx2_products,
                                eng_avx2_depthwise,
+                               NULL,
                                eng_avx2_dense,
                                eng_avx2_elementwise,
                                &eng_avx2_edges};
@@ -100,6 +102,7 @@ static const twins *twins_of(eng_isa isa)
     static const twins avxvnni = {{8, 1, 128, true, eng_avx2_quick},
                                   eng_avxvnni_products,
                                   eng_avxvnni_depthwise,
+                                  NULL,
                                   eng_avxvnni_dense,
                                   eng_avx2_elementwise,
                                   &eng_avx2_edges};
@@ -107,6 +110,7 @@ static const twins *twins_of(eng_isa isa)
     static const twins avx512vnni = {{16, 1, 128, true, eng_avx512vnni_quick},
                                      eng_avx512vnni_products,
                                      eng_avx512vnni_depthwise,
+                                     eng_avx512vnni_winograd,
                                      eng_avx512vnni_dense,
                                      eng_avx512vnni_elementwise,
                                      &eng_avx512vnni_edges};
@@ -127,6 +131,11 @@ static const twins *twins_of(eng_isa isa)
 static bool is_products(const eng_layer *l)
 {
     return l->op == ENG_OP_DENSE_S8 || l->op == ENG_OP_CONV2D_S8 || l->op == ENG_OP_CONV2D_MAX_POOL2D_S8;
+}
+
+static bool is_winograd(const twins *t, const eng_layer *l, eng_x86_winograd *p)
+{
+    return t->winograd != NULL && eng_x86_winograd_plan(&t->format, l, p) && eng_x86_winograd_pays(&t->format, p);
 }
 
 /* Not every processor with VNNI has it. */
@@ -173,6 +182,7 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     const twins *t = twins_of(isa);
     eng_x86_products products;
     eng_x86_depthwise depthwise;
+    eng_x86_winograd winograd;
     eng_x86_mul mul;
     eng_x86_across across;
     eng_x86_planes planes;
@@ -183,6 +193,10 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
         prepared.run = eng_avx512vnni_planes;
         prepared.packed_size = planes.size;
         prepared.scratch_size = planes.scratch;
+    } else if (t != NULL && is_winograd(t, l, &winograd)) {
+        prepared.run = t->winograd;
+        prepared.packed_size = winograd.size;
+        prepared.scratch_size = winograd.scratch;
     } else if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
         prepared.run = t->products;
         prepared.batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
@@ -215,10 +229,13 @@ void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
     }
     eng_x86_across across;
     eng_x86_planes planes;
+    eng_x86_winograd winograd;
     if (is_across(isa, l, &across)) {
         eng_x86_across_pack(&twins_of(isa)->format, l, packed);
     } else if (is_planes(isa, l, &planes)) {
         eng_x86_planes_pack(&twins_of(isa)->format, l, packed);
+    } else if (twins_of(isa) != NULL && is_winograd(twins_of(isa), l, &winograd)) {
+        eng_x86_winograd_pack(&twins_of(isa)->format, l, packed);
     } else if (is_products(l)) {
         eng_x86_products_pack(&twins_of(isa)->format, l, packed);
     } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8) {

@@ -159,9 +159,31 @@ static eng_window first_layer(eng_conv2d_s8_params *p)
     return w;
 }
 
+/* Kernels of 3 x 3 and stride 1 with any padding, for which there are twins of their own. */
+static void set_3x3(uint16_t in, uint16_t *out, uint16_t *kernel, uint16_t *stride, uint16_t *dilation, uint16_t *pad)
+{
+    *kernel = 3;
+    *stride = 1;
+    *dilation = 1;
+    *pad = between(0, 2);
+    *out = eng_rng_below(&rng, 2) ? between(1, in + 0u) : (uint16_t)(in + *pad - (*pad < 2 ? 0 : 1));
+}
+
+static void random_3x3(eng_conv2d_s8_params *p)
+{
+    const uint32_t most = eng_rng_below(&rng, 4) ? 13 : 40;
+    const uint16_t in_h = between(1, most), in_w = between(1, most);
+    const eng_window w = {.in_h = in_h, .in_w = in_w};
+    p->window = w;
+    set_3x3(in_h, &p->window.out_h, &p->window.kernel_h, &p->window.stride_h, &p->window.dilation_h, &p->window.pad_top);
+    set_3x3(in_w, &p->window.out_w, &p->window.kernel_w, &p->window.stride_w, &p->window.dilation_w, &p->window.pad_left);
+    p->in_c = between(1, most == 40 ? 24 : 70);
+    p->out_c = most == 40 ? between(1, 24) : channels();
+}
+
 static sizes random_conv(eng_conv2d_s8_params *p)
 {
-    const uint32_t kind = eng_rng_below(&rng, 9);
+    const uint32_t kind = eng_rng_below(&rng, 10);
     p->window = kind == 0   ? window(between(1, 5), between(1, 5))
                 : kind == 1 ? pixels()
                 : kind == 2 ? short_rows()
@@ -170,6 +192,9 @@ static sizes random_conv(eng_conv2d_s8_params *p)
     p->in_c = kind == 2 && eng_rng_below(&rng, 2) ? (uint16_t)(4 * between(1, 5)) : p->in_c;
     p->out_c = kind == 2 && eng_rng_below(&rng, 2) ? between(1, 16) : channels();
     p->window = kind == 8 ? first_layer(p) : p->window;
+    if (kind == 9) {
+        random_3x3(p);
+    }
     p->zero_x = code();
     p->y = output();
     const sizes s = {(size_t)p->out_c * p->window.kernel_h * p->window.kernel_w * p->in_c, p->out_c};

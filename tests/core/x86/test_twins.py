@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,12 @@ def accepted(flags: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def build(folder: Path, *options: str) -> Path:
-    """Compile test_twins.c with the core and the twins."""
+def build(folder: Path, *options: str) -> list[Path]:
+    """Compile test_twins.c and, for x86, test_winograd.c with the core and the twins."""
     folder.mkdir(parents=True, exist_ok=True)
     flags_of = {name: flags for name, flags in FLAGS.items() if IS_X86 and accepted(flags)}
     without = [] if "avxvnni" in flags_of else ["-DENG_WITHOUT_AVXVNNI"]
-    command = [CC, "-std=gnu11", "-ffp-contract=off", "-g", f"-I{ROOT}/csrc/include", *without, *options]
+    command = [CC, "-std=gnu11", "-ffp-contract=off", "-g", f"-I{ROOT}/csrc/include", f"-I{ROOT}/csrc/x86", *without, *options]
     twins = ROOT / "csrc" / "x86"
     objects = []
     jobs = []
@@ -60,20 +61,22 @@ def build(folder: Path, *options: str) -> Path:
         objects.append(folder / f"{source.stem}.o")
         jobs.append(subprocess.Popen([*command, *flags, "-c", source, "-o", objects[-1]]))
     assert all(job.wait() == 0 for job in jobs)
-    packing = ("across", "depthwise", "image", "lanes", "mul", "planes", "products") if IS_X86 else ()
+    packing = ("across", "depthwise", "image", "lanes", "mul", "planes", "products", "winograd") if IS_X86 else ()
     shared = [twins / f"{name}.c" for name in ("dispatch", "elementwise", *packing)]
-    sources = [Path(__file__).with_suffix(".c"), *shared, *sorted((ROOT / "csrc" / "src").glob("*.c"))]
-    program = folder / "test_twins"
-    subprocess.run([*command, *sources, *objects, "-lm", "-o", program], check=True)
-    return program
+    sources = [*shared, *sorted((ROOT / "csrc" / "src").glob("*.c"))]
+    programs = [folder / "test_twins", *([folder / "test_winograd"] if IS_X86 else [])]
+    for program in programs:
+        main = Path(__file__).with_name(f"{program.name}.c")
+        subprocess.run([*command, main, *sources, *objects, "-lm", "-o", program], check=True)
+    return programs
 
 
 @pytest.mark.parametrize("sanitize", [False, True], ids=["plain", "sanitized"])
 def test_equals_portable_kernels(tmp_path, sanitize):
     # Points-to analysis of sanitized twins would take 4 GB each.
     options = ["-O1", "-fno-tree-pta", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitize else ["-O2"]
-    program = build(tmp_path, *options)
-    for isa in available():
+    programs = build(tmp_path, *options)
+    for program, isa in product(programs, available()):
         done = subprocess.run([program, isa, "1", "500" if sanitize else "3000"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "winograd.h"
+
+#include <string.h>
+
+#include "image.h"
+#include "products.h"
+
+#define LARGEST      (UINT64_C(1) << 26)
+#define MOST_PADDING 2
+#define BOUND        ((UINT32_C(1) << 25) - (UINT32_C(1) << 23))
+
+/* G of winograd.h. */
+static const int8_t weights_of_point[ENG_X86_POINTS][3] = {{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1},
+                                                           {1, 2, 4}, {1, -2, 4},   {0, 0, 6}};
+
+static uint32_t ceiling(uint32_t n, uint32_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+static bool is_3x3(const eng_window *v)
+{
+    return v->kernel_h == 3 && v->kernel_w == 3 && v->stride_h == 1 && v->stride_w == 1 && v->dilation_h == 1 &&
+           v->dilation_w == 1 && v->pad_top <= MOST_PADDING && v->pad_left <= MOST_PADDING;
+}
+
+/* Whether all sums are so small that they are known from their multiples modulo 2^32. */
+static bool is_bounded(const eng_layer *l)
+{
+    const eng_conv2d_s8_params *conv = l->params;
+    const uint32_t x_most = (uint32_t)(conv->zero_x < 0 ? 127 - conv->zero_x : 128 + conv->zero_x);
+    const size_t taps = (size_t)9 * conv->in_c;
+    const int8_t *w = l->w;
+    for (uint32_t n = 0; n < conv->out_c; ++n) {
+        uint64_t magnitude = 0;
+        for (size_t k = 0; k < taps; ++k, ++w) {
+            magnitude += (uint64_t)(*w < 0 ? -*w : *w);
+        }
+        const int64_t bias = l->bias[n];
+        if (magnitude * x_most + (uint64_t)(bias < 0 ? -bias : bias) >= BOUND) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void plan_lines(const eng_x86_format *format, const eng_window *v, eng_x86_winograd *p)
+{
+    const uint32_t unit = 2u * format->lanes, tiles = format->lanes / 4u;
+    const uint32_t columns = ENG_X86_TILE * p->tile_columns + 2;
+    const uint32_t right = columns > v->pad_left + UINT32_C(1) * v->in_w ? columns - v->pad_left - v->in_w : 0;
+    p->first = (size_t)ceiling(p->left * p->channels, unit) * unit;
+    p->right = (size_t)right * p->channels;
+    /* The last chunk of the last pixel may be short. */
+    const size_t codes = p->first + p->x_row + p->right + ENG_X86_CHUNK;
+    p->line = (codes + unit - 1) / unit * unit;
+    for (p->band = 1; p->band < p->tile_rows && p->band * p->tile_columns % tiles != 0; ++p->band) {
+    }
+}
+
+static void plan_offsets(const eng_x86_format *format, eng_x86_winograd *p)
+{
+    const size_t vector = (size_t)format->lanes * sizeof(int32_t), tiles = format->lanes / 4u;
+    p->lane = eng_x86_aligned(sizeof *p);
+    p->start = eng_x86_aligned(p->lane + 2 * eng_x86_lanes_size(format, p->blocks));
+    p->w = eng_x86_aligned(p->start + p->blocks * vector);
+    p->size = p->w + (size_t)p->blocks * p->eights * ENG_X86_POINTS * ENG_X86_POINTS * (ENG_X86_EIGHT / 2) * vector;
+    p->lines = eng_x86_aligned(p->x_row);
+    p->tiles = eng_x86_aligned(p->lines + p->band * ENG_X86_POINTS * p->line * sizeof(int16_t));
+    p->sums = p->tiles + p->chunks * ENG_X86_POINTS * ENG_X86_POINTS * tiles * ENG_X86_CHUNK * sizeof(int16_t);
+    p->scratch = p->sums + ENG_X86_POINTS * ENG_X86_TILE * tiles * vector;
+}
+
+bool eng_x86_winograd_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_winograd *p)
+{
+    const eng_conv2d_s8_params *conv = l->params;
+    if (l->op != ENG_OP_CONV2D_S8 || !is_3x3(&conv->window)) {
+        return false;
+    }
+    const eng_window *v = &conv->window;
+    memset(p, 0, sizeof *p);
+    p->y = conv->y;
+    p->clamp = eng_x86_clamp_of(&p->y);
+    p->out_h = v->out_h;
+    p->out_w = v->out_w;
+    p->out_c = conv->out_c;
+    p->blocks = ceiling(conv->out_c, format->lanes);
+    p->channels = conv->in_c;
+    p->chunks = ceiling(conv->in_c, ENG_X86_CHUNK);
+    p->eights = ceiling(conv->in_c, ENG_X86_EIGHT);
+    p->x_h = v->in_h;
+    p->top = v->pad_top;
+    p->left = v->pad_left;
+    p->x_row = (size_t)v->in_w * conv->in_c;
+    p->zero_x = conv->zero_x;
+    p->tile_rows = ceiling(v->out_h, ENG_X86_TILE);
+    p->tile_columns = ceiling(v->out_w, ENG_X86_TILE);
+    const uint64_t weights = (uint64_t)p->blocks * p->eights * format->lanes * ENG_X86_EIGHT * ENG_X86_POINTS * ENG_X86_POINTS;
+    if (p->x_row < 2u * format->lanes || p->x_row > LARGEST || weights > LARGEST || !is_bounded(l)) {
+        return false;
+    }
+    plan_lines(format, v, p);
+    plan_offsets(format, p);
+    return true;
+}
+
+/* Cycles, roughly, measured on shapes of 2 x 2 to 96 x 96 pixels and 3 to 100 channels: those of a group are for transforming a
+ * chunk of channels, for summing an eight of them and for storing a block; those of the direct kernel, in hundredths, for a
+ * step of four codes, of a whole block, of up to half a block and of more. A gain of less than a twentieth is left alone. */
+bool eng_x86_winograd_pays(const eng_x86_format *format, const eng_x86_winograd *p)
+{
+    const uint64_t tiles = (uint64_t)p->tile_rows * p->tile_columns, in_group = format->lanes / 4u;
+    const uint64_t group = 300 * p->chunks + p->blocks * (320 * p->eights + UINT64_C(280));
+    const uint64_t steps = (uint64_t)p->out_h * p->out_w * 3 * ceiling(3 * p->channels, ENG_X86_STEP);
+    const uint32_t rest = p->out_c % format->lanes;
+    const uint64_t block = 59 * (p->out_c / format->lanes) + UINT64_C(1) * (rest == 0                   ? 0
+                                                                            : 2 * rest <= format->lanes ? 41
+                                                                                                        : 70);
+    return (tiles + in_group - 1) / in_group * group * 105 < steps * block;
+}
+
+/* Transformed weights of output n and channel c. */
+static void pack_weights(const eng_x86_format *format, const eng_x86_winograd *p, uint32_t n, uint32_t c, const int8_t *w,
+                         int16_t *packed)
+{
+    const uint32_t lanes = format->lanes;
+    for (uint32_t h = 0; h < ENG_X86_POINTS; ++h) {
+        for (uint32_t v = 0; v < ENG_X86_POINTS; ++v) {
+            int32_t sum = 0;
+            for (uint32_t i = 0; i < 3; ++i) {
+                for (uint32_t j = 0; j < 3; ++j) {
+                    sum += weights_of_point[v][i] * weights_of_point[h][j] * w[(i * 3 + j) * p->channels + c];
+                }
+            }
+            const size_t eight = ((size_t)n / lanes * ENG_X86_POINTS + h) * p->eights + c / ENG_X86_EIGHT;
+            const size_t pair = (eight * ENG_X86_POINTS + v) * (ENG_X86_EIGHT / 2) + c % ENG_X86_EIGHT / 2;
+            packed[(pair * lanes + n % lanes) * 2 + c % 2] = (int16_t)sum;
+        }
+    }
+}
+
+void eng_x86_winograd_pack(const eng_x86_format *format, const eng_layer *l, void *packed)
+{
+    const eng_conv2d_s8_params *conv = l->params;
+    eng_x86_format codes = *format; /* they are read as they are */
+    eng_x86_winograd *p = packed;
+    (void)eng_x86_winograd_plan(format, l, p);
+    uint8_t *const base = packed;
+    memset(base + sizeof *p, 0, p->size - sizeof *p);
+    void *const lanes = base + p->lane, *const start = base + p->start, *const weights = base + p->w;
+    codes.offset = 0;
+    eng_x86_lane_packer packer = eng_x86_begin_lanes(&codes, conv, false, p->blocks, lanes);
+    const size_t size = (size_t)9 * p->channels;
+    for (uint32_t n = 0; n < p->out_c; ++n) {
+        const eng_x86_taps taps = {l->w + n * size, size, 1};
+        eng_x86_add_lane(&packer, n, n, &taps, l->bias[n]);
+        for (uint32_t c = 0; c < p->channels; ++c) {
+            pack_weights(format, p, n, c, taps.w, weights);
+        }
+    }
+    p->rounding = eng_x86_end_lanes(&packer, p->out_c);
+    for (uint32_t n = 0; n < p->blocks * format->lanes; ++n) {
+        const int32_t *const bias = (const int32_t *)lanes + (size_t)(n / format->lanes) * ENG_X86_LANE * format->lanes;
+        ((int32_t *)start)[n] = (int32_t)(36 * (uint32_t)bias[n % format->lanes]);
+    }
+}
