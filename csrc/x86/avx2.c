@@ -2,7 +2,7 @@
 /* Twins for AVX2: eight outputs times two codes an instruction. Codes + 128 and weights are widened to int16 beforehand:
  * products of bytes would be summed with saturation. */
 #include "depthwise.h"
-#include "products.h"
+#include "narrow.h"
 
 #define ENG_RAW    0
 #define ENG_THIRDS 0
@@ -90,6 +90,11 @@ void eng_avx2_quick(const int32_t *lane, const int32_t *acc, int32_t *codes)
 
 void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
+    const eng_x86_products *const p = packed;
+    if (p->narrow != 0) {
+        eng_avx2_narrow(p, arena + l->x, arena + l->y, scratch);
+        return;
+    }
     run_products(l, packed, arena, scratch);
 }
 
@@ -100,6 +105,11 @@ void eng_avx2_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, 
 
 void eng_avx2_dense(const eng_layer *l, const void *packed, const eng_samples *samples, uint8_t *scratch)
 {
+    const eng_x86_products *const p = packed;
     (void)l;
+    if (p->narrow != 0 && samples->count == 1) {
+        eng_avx2_narrow(p, samples->x, samples->y, scratch);
+        return;
+    }
     run_dense(packed, samples, scratch);
 }

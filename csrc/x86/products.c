@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "products.h"
+#include "narrow.h"
 
 #include <string.h>
 
@@ -239,6 +239,16 @@ static uint32_t third_of(const eng_x86_format *format, const geometry *g, const 
     return shared && column % ENG_X86_STEP == 0 ? column / (uint32_t)ENG_X86_STEP : 0;
 }
 
+/* Weights that are words otherwise. */
+static void plan_narrow(const eng_x86_format *format, const eng_layer *l, eng_x86_products *p)
+{
+    eng_x86_narrow narrow;
+    if (format->code_bytes > 1 && eng_x86_narrow_plan(l, &narrow)) {
+        p->narrow = eng_x86_aligned(p->size);
+        p->size = p->narrow + narrow.size;
+    }
+}
+
 bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_products *p)
 {
     geometry g = geometry_of(l);
@@ -267,6 +277,7 @@ bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng
         return false;
     }
     plan_offsets(format, s.segments, p);
+    plan_narrow(format, l, p);
     plan_bands(format, &g, &s, p);
     p->scratch = l->op == ENG_OP_DENSE_S8 ? ENG_PREPARE_SAMPLES * p->copy : p->copy;
     return true;
@@ -387,5 +398,8 @@ void eng_x86_products_pack(const eng_x86_format *format, const eng_layer *l, voi
     p->rounding = eng_x86_end_lanes(&packer, p->out);
     if (s.halves) {
         spread_bias(format, (int32_t *)lanes + (size_t)p->full * ENG_X86_LANE * format->lanes);
+    }
+    if (p->narrow != 0) {
+        eng_x86_narrow_pack(l, p);
     }
 }

@@ -63,6 +63,7 @@ typedef struct {
     size_t column;  /* uint32_t [columns][tap_columns]  bytes from the start of a row of it; unused where plain */
     size_t lane;    /* int32_t [blocks][ENG_X86_LANE][lanes] */
     size_t w, w_halves;
+    size_t narrow;  /* the form for a single vector of codes, narrow.h, or 0 */
     size_t size;    /* bytes of the packed form */
     size_t copy;    /* bytes of a band's copy, with what a last step may read beyond */
     size_t scratch; /* bytes of all copies */

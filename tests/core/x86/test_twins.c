@@ -37,6 +37,14 @@ static void fill(int8_t *x, size_t n)
     }
 }
 
+/* As quantizers write weights: what was -128 is -127. */
+static void make_symmetric(int8_t *w, size_t n)
+{
+    for (size_t i = 0; i < n; ++i) {
+        w[i] = w[i] == INT8_MIN ? -INT8_MAX : w[i];
+    }
+}
+
 static eng_rescale rescale(uint8_t most_left)
 {
     eng_rescale r = {(INT32_C(1) << 30) + (int32_t)eng_rng_below(&rng, UINT32_C(1) << 30), 0, 0};
@@ -314,6 +322,7 @@ static sizes random_params(uint8_t op, params *p)
         break;
     case ENG_OP_DENSE_S8:
         p->dense.in = eng_rng_below(&rng, 8) ? between(1, 200) : between(1, 3000);
+        p->dense.in = eng_rng_below(&rng, 2) ? (uint16_t)((p->dense.in + 3) / 4 * 4) : p->dense.in;
         p->dense.out = channels();
         p->dense.y = output();
         s.w = (size_t)p->dense.in * p->dense.out;
@@ -470,6 +479,9 @@ static int one_case(eng_isa isa, uint8_t op)
     int32_t *const bias = malloc((s.bias + 1) * sizeof *bias);
     const uint32_t bits = eng_rng_below(&rng, 26);
     fill(w, s.w);
+    if (eng_rng_below(&rng, 2)) {
+        make_symmetric(w, s.w);
+    }
     for (size_t n = 0; n < s.bias; ++n) {
         bias[n] = (int32_t)eng_rng_below(&rng, UINT32_C(2) << bits) - (INT32_C(1) << bits);
     }

@@ -114,6 +114,27 @@ def test_first_layers_of_digits(channels, monkeypatch):
         np.testing.assert_array_equal(y, found["portable"], err_msg=isa)
 
 
+@pytest.mark.parametrize("shape", [(784, 32), (784, 40), (784, 8), (40, 10), (4, 100), (3000, 33)])
+@pytest.mark.parametrize("least", [-127, -128])
+def test_ends_of_the_range_do_not_saturate(shape, least, monkeypatch):
+    """Products of bytes are summed in pairs of 16 bits: none may be larger than the largest, nor smaller than the smallest."""
+    chain = Chain(shape[:1]).dense(shape[1])
+    w = chain.tensors[chain.layers[0].inputs[1]]
+    ends = np.array([least, 127], np.int8)
+    np.copyto(w.data, ends[np.random.default_rng(1).integers(0, 2, w.shape)])
+    w.data[0], w.data[-1] = least, 127
+    x = np.random.default_rng(2).choice(np.array([-128, -127, 127], np.int8), (5, shape[0]))
+    x[0], x[1] = -128, 127
+    found = {}
+    for isa in available_isas():
+        monkeypatch.setenv("ENGINE_ISA", isa)
+        model = engine.Model(chain.graph())
+        found[isa] = np.concatenate([model.run(each[np.newaxis]) for each in x])
+        np.testing.assert_array_equal(model.run(x), found[isa], err_msg=f"{isa}, as a batch")
+    for isa, y in found.items():
+        np.testing.assert_array_equal(y, found["portable"], err_msg=isa)
+
+
 def test_unknown_name_is_refused():
     done = python("engine.isa()", "sse9")
     assert done.returncode == 1
