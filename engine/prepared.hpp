@@ -94,7 +94,7 @@ class PreparedLayers
         }
         // Passing weights once for many samples saves `shared` a sample; their arenas must stay in the nearer caches for it.
         if (shared > stride_) {
-            samples_ = std::clamp<size_t>(GROUP_BYTES / stride_, 1, ENG_PREPARE_SAMPLES);
+            samples_ = std::max(std::clamp<size_t>(GROUP_BYTES / stride_, 1, FEW), most_near(stride_));
         }
     }
 
@@ -142,7 +142,13 @@ class PreparedLayers
     }
 
   private:
-    static constexpr size_t GROUP_BYTES = 128 * 1024;
+    static constexpr size_t GROUP_BYTES = 128 * 1024, NEAR_BYTES = 64 * 1024, FEW = 16;
+
+    // Whole sixteens: groups of points in a pass divide them best.
+    static size_t most_near(size_t stride)
+    {
+        return std::min<size_t>(NEAR_BYTES / stride, ENG_PREPARE_SAMPLES) / FEW * FEW;
+    }
 
     struct Step {
         eng_prepared_run run;

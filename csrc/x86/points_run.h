@@ -13,10 +13,10 @@
 typedef struct {
     const eng_x86_products *p;
     eng_x86_walk walk;
-    bool halves;
+    bool halves, tail;
     const uint32_t *segment;
     uint32_t blocks; /* of a step */
-    const uint8_t *w;
+    const uint8_t *w, *w_tail;
     const int32_t *lane;
     size_t point;
     uint32_t columns, last_columns; /* of points in a row, and in the last one */
@@ -24,12 +24,13 @@ typedef struct {
 
 /* What loops over groups of points are for: blocks of a step, whether outputs have two lanes each, whether codes are not
  * copied, as many `steps` as one segment has or 0 for any, at most how many points share a pass, of what their number is a
- * multiple, so that four vectors of sums are often complete, and whether neighbours share codes of three kernel columns. */
+ * multiple, so that four vectors of sums are often complete, whether neighbours share codes of three kernel columns, and
+ * whether the last block is one of halves after full ones. */
 typedef struct {
     uint32_t blocks;
     bool halves, raw;
     uint32_t steps, most, unit;
-    bool thirds;
+    bool thirds, tail;
 } grouping;
 
 /* The i-th of a group of points, x3 being the third: distances in three registers and what an address may add. */
@@ -130,9 +131,9 @@ ENG_INLINE eng_vec codes_at(const uint8_t *x, bool halves, bool raw)
     return halves ? vec_two_steps(x) : vec_step(x);
 }
 
-/* One step of `points` points, the first of them at x and the fourth at x3. */
-ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d, const uint8_t *w, uint32_t points, grouping g,
-                         eng_vec *acc)
+/* One step of `points` points, the first of them at x and the fourth at x3, to sums that are `apart` from point to point. */
+ENG_INLINE void sum_blocks(const uint8_t *x, const uint8_t *x3, const distances *d, const uint8_t *w, uint32_t points,
+                           grouping g, uint32_t apart, eng_vec *acc)
 {
     eng_vec wb[ENG_X86_BLOCKS];
 #pragma GCC unroll 4
@@ -145,9 +146,15 @@ ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d
         const eng_vec codes = codes_at(xi, g.halves, g.raw);
 #pragma GCC unroll 4
         for (uint32_t b = 0; b < g.blocks; ++b) {
-            acc[i * g.blocks + b] = vec_dot(acc[i * g.blocks + b], codes, wb[b]);
+            acc[i * apart + b] = vec_dot(acc[i * apart + b], codes, wb[b]);
         }
     }
+}
+
+ENG_INLINE void sum_step(const uint8_t *x, const uint8_t *x3, const distances *d, const uint8_t *w, uint32_t points, grouping g,
+                         eng_vec *acc)
+{
+    sum_blocks(x, x3, d, w, points, g, g.blocks, acc);
 }
 
 /* One step of each of three kernel columns, a third of a segment apart, for points of one block that are as far from one
@@ -201,6 +208,24 @@ ENG_INLINE void keep_distances(distances *d, uint32_t points)
     }
 }
 
+/* The same as sum_raw where the last block is one of halves: two steps of the others for one of it. */
+ENG_INLINE void sum_tail(const chunk *c, const uint8_t *x, uint32_t points, grouping g, eng_vec *acc)
+{
+    const grouping full = {.blocks = g.blocks - 1, .raw = g.raw}, halves = {.blocks = 1, .halves = true, .raw = g.raw};
+    const uint8_t *w = c->w;
+    const uint8_t *const end = c->w_tail + c->p->halves.run * VECTOR;
+    distances d = {c->point, 3 * c->point, 5 * c->point};
+    for (const uint8_t *w_tail = c->w_tail; w_tail < end; w_tail += VECTOR) {
+        keep_distances(&d, points);
+        sum_blocks(x, x + d.three, &d, w, points, full, g.blocks, acc);
+        sum_blocks(x, x + d.three, &d, w_tail, points, halves, g.blocks, acc + full.blocks);
+        x += ENG_X86_STEP;
+        sum_blocks(x, x + d.three, &d, w + full.blocks * VECTOR, points, full, g.blocks, acc);
+        x += ENG_X86_STEP;
+        w += 2 * full.blocks * VECTOR;
+    }
+}
+
 /* acc[point][block] of `points` points whose codes are not copied: one segment, its steps neighbours. */
 ENG_INLINE void sum_raw(const chunk *c, const uint8_t *x, uint32_t points, grouping g, eng_vec *acc)
 {
@@ -232,6 +257,10 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
         for (uint32_t k = 0; k < g.steps; ++k) {
             sum_step(at + k * step, at + k * step + d.three, &d, w + k * g.blocks * VECTOR, points, g, acc);
         }
+        return;
+    }
+    if (g.tail) {
+        sum_tail(c, at, points, g, acc);
         return;
     }
     if (g.raw) {
@@ -291,8 +320,14 @@ ENG_INLINE void sum_one(const chunk *c, const uint8_t *at, grouping g, eng_vec *
     }
 }
 
-/* Blocks `first` and, at most ENG_X86_BLOCKS - 1, further ones; halves are alone. */
-static chunk chunk_of(const eng_x86_products *p, uint32_t first)
+/* Whether a few full blocks take halves with them. */
+static bool has_tail(const eng_x86_products *p, uint32_t first)
+{
+    return ENG_THIRDS && p->full - first <= 2 && p->full > first && p->blocks > p->full;
+}
+
+/* Blocks `first` and, at most ENG_X86_BLOCKS - 1, further ones; halves are alone but for a tail. */
+static chunk chunk_of(const eng_x86_products *p, uint32_t first, bool tail)
 {
     const void *const segment = (const uint8_t *)p + p->segment, *const lane = (const uint8_t *)p + p->lane;
     const bool halves = first == p->full;
@@ -301,9 +336,13 @@ static chunk chunk_of(const eng_x86_products *p, uint32_t first)
     const chunk c = {.p = p,
                      .walk = halves ? p->halves : p->walk,
                      .halves = halves,
+                     .tail = tail,
                      .segment = segment,
-                     .blocks = left < ENG_X86_BLOCKS ? left : ENG_X86_BLOCKS,
+                     .blocks = tail                    ? left + 1
+                               : left < ENG_X86_BLOCKS ? left
+                                                       : ENG_X86_BLOCKS,
                      .w = (const uint8_t *)p + w,
+                     .w_tail = (const uint8_t *)p + p->w_halves,
                      .lane = (const int32_t *)lane + (size_t)first / (p->pairs ? 2 : 1) * ENG_X86_LANE * ENG_LANES,
                      .point = p->point,
                      .columns = p->columns,

@@ -279,7 +279,7 @@ bool eng_x86_products_plan(const eng_x86_format *format, const eng_layer *l, eng
     plan_offsets(format, s.segments, p);
     plan_narrow(format, l, p);
     plan_bands(format, &g, &s, p);
-    p->scratch = l->op == ENG_OP_DENSE_S8 ? ENG_PREPARE_SAMPLES * p->copy : p->copy;
+    p->scratch = l->op == ENG_OP_DENSE_S8 ? ENG_X86_COPIES * p->copy : p->copy;
     return true;
 }
 

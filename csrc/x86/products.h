@@ -25,8 +25,9 @@
 #include "eng/prepare.h"
 #include "image.h"
 
-#define ENG_X86_BLOCKS 4 /* blocks of outputs in a chunk */
-#define ENG_X86_STEP   4 /* bytes of a step */
+#define ENG_X86_BLOCKS 4  /* blocks of outputs in a chunk */
+#define ENG_X86_STEP   4  /* bytes of a step */
+#define ENG_X86_COPIES 16 /* samples that are copied at once: they stay in the nearest cache */
 
 /* The steps of a pass. */
 typedef struct {

@@ -14,15 +14,15 @@
 /* DO(grouping) for the one that suits the chunk. */
 #define ANY_GROUPING(c, raw, DO)                                                                                               \
     if ((c)->halves) {                                                                                                         \
-        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4, false}));                                                             \
+        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4, false, false}));                                                      \
     } else if ((c)->blocks == 1) {                                                                                             \
-        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4, false}));                                                            \
+        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4, false, false}));                                                     \
     } else if ((c)->blocks == 2) {                                                                                             \
-        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2, false}));                                                            \
+        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2, false, false}));                                                     \
     } else if ((c)->blocks == 3) {                                                                                             \
-        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1, false}));                                                            \
+        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1, false, false}));                                                     \
     } else {                                                                                                                   \
-        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1, false}));                                                            \
+        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1, false, false}));                                                     \
     }
 
 /* A copy of rows of x, of which `first` is the first, for rows of points from `from` to `to`; y: codes of row `from`. */
@@ -145,7 +145,7 @@ ENG_INLINE void store_group(const chunk *c, const writing *w, uint32_t points, g
         const eng_quick k = quick_constants(c->lane + (size_t)b * ENG_X86_LANE * ENG_LANES, form);
 #pragma GCC unroll 16
         for (uint32_t i = b; i < vectors; i += blocks) {
-            acc[i] = vec_quick(g.halves ? vec_join(acc[i]) : acc[i], &k, form);
+            acc[i] = vec_quick(g.halves || (g.tail && b + 1 == blocks) ? vec_join(acc[i]) : acc[i], &k, form);
         }
     }
     /* Held over a pass over four blocks they would take accumulators' registers. */
@@ -231,9 +231,9 @@ ENG_INLINE void any_straight(const chunk *c, const sums *s, const band *b, bool 
 #undef QUICK
 }
 
-static __attribute__((noinline)) void run_thirds(const chunk *c, const sums *s, const band *b)
+/* The quick forms. */
+ENG_INLINE void any_form(const chunk *c, const sums *s, const band *b, grouping g)
 {
-    const grouping g = {.blocks = 1, .most = ENG_POINTS_1, .unit = 4, .thirds = true};
     switch (s->rounding) {
     case ENG_X86_BRIEF:
         straight(c, s, b, g, ENG_X86_BRIEF);
@@ -247,9 +247,26 @@ static __attribute__((noinline)) void run_thirds(const chunk *c, const sums *s, 
     }
 }
 
+static __attribute__((noinline)) void run_thirds(const chunk *c, const sums *s, const band *b)
+{
+    const grouping g = {.blocks = 1, .most = ENG_POINTS_1, .unit = 4, .thirds = true};
+    any_form(c, s, b, g);
+}
+
 static __attribute__((noinline)) void run_straight(const chunk *c, const sums *s, const band *b)
 {
     any_straight(c, s, b, false);
+}
+
+static __attribute__((noinline)) void run_tail(const chunk *c, const sums *s, const band *b)
+{
+    const grouping two = {.blocks = 2, .raw = true, .most = ENG_POINTS_2, .unit = 2, .tail = true};
+    const grouping three = {.blocks = 3, .raw = true, .most = ENG_POINTS_2, .unit = 2, .tail = true};
+    if (c->blocks == 2) {
+        any_form(c, s, b, two);
+    } else {
+        any_form(c, s, b, three);
+    }
 }
 
 static __attribute__((noinline)) void run_raw(const chunk *c, const sums *s, const band *b)
@@ -396,7 +413,9 @@ static bool is_raw(const eng_x86_products *p)
 
 static void run_chunk(const chunk *c, const sums *s, const band *b, bool raw)
 {
-    if (ENG_RAW && raw) {
+    if (ENG_THIRDS && c->tail) {
+        run_tail(c, s, b);
+    } else if (ENG_RAW && raw) {
         run_raw(c, s, b);
     } else if (ENG_THIRDS && c->p->straight && c->p->rounding >= ENG_X86_QUICK && c->p->third > 0 && c->blocks == 1 &&
                !c->halves) {
@@ -414,7 +433,7 @@ static void run_chunk(const chunk *c, const sums *s, const band *b, bool raw)
 static void run_blocks(const eng_x86_products *p, const band *b, bool raw)
 {
     for (uint32_t block = 0; block < p->blocks;) {
-        const chunk c = chunk_of(p, block);
+        const chunk c = chunk_of(p, block, raw && !p->single && has_tail(p, block));
         const sums s = sums_of(&c, block, p->out, b->y);
         p->single ? run_single(&c, &s, b->copy, raw) : run_chunk(&c, &s, b, raw);
         block += c.blocks;
@@ -446,7 +465,7 @@ static void run_samples(const eng_x86_products *p, const eng_samples *samples, c
     void *const y = samples->y;
     const band b = {x, 0, 0, 1, y};
     for (uint32_t block = 0; block < p->blocks;) {
-        chunk c = chunk_of(p, block);
+        chunk c = chunk_of(p, block, raw && samples->count > 1 && has_tail(p, block));
         c.point = x_step;
         c.last_columns = samples->count;
         const sums s = sums_of(&c, block, samples->y_step, y);
@@ -455,20 +474,31 @@ static void run_samples(const eng_x86_products *p, const eng_samples *samples, c
     }
 }
 
+/* Samples whose codes are copied first, at most ENG_X86_COPIES. */
+static void run_copies(const eng_x86_products *p, const eng_samples *samples, uint8_t *scratch)
+{
+    for (uint32_t n = 0; n < samples->count; ++n) {
+        const void *const x = samples->x + n * samples->x_step;
+        void *const copy = scratch + n * p->copy;
+        copy_rows(&p->image, x, 0, 1, copy);
+    }
+    run_samples(p, samples, scratch, p->copy, false);
+}
+
 static void run_dense(const void *packed, const eng_samples *samples, uint8_t *scratch)
 {
     const eng_x86_products *const p = packed;
     const bool raw = p->raw && (samples->count == 1 || p->rounding >= ENG_X86_QUICK);
     const uint32_t mode = rounding_mode(p->rounding);
+    eng_samples some = *samples;
     if (raw) {
         run_samples(p, samples, samples->x, samples->x_step, true);
-    } else {
-        for (uint32_t n = 0; n < samples->count; ++n) {
-            const void *const x = samples->x + n * samples->x_step;
-            void *const copy = scratch + n * p->copy;
-            copy_rows(&p->image, x, 0, 1, copy);
-        }
-        run_samples(p, samples, scratch, p->copy, false);
+    }
+    for (uint32_t left = raw ? 0 : samples->count; left > 0; left -= some.count) {
+        some.count = left < ENG_X86_COPIES ? left : ENG_X86_COPIES;
+        run_copies(p, &some, scratch);
+        some.x += some.count * some.x_step;
+        some.y += some.count * some.y_step;
     }
     restore_mode(p->rounding, mode);
 }

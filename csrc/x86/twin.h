@@ -9,7 +9,8 @@
  *   vec_load_any(p)                  as vec_load, from any address
  *   vec_step(p), vec_two_steps(p)    the four bytes at p in every lane, or the eight bytes in every two
  *   ENG_RAW                          whether there are vec_raw_step and vec_raw_two_steps: the same of codes not yet copied
- *   ENG_THIRDS                       whether registers are so many that neighbours may share codes of three kernel columns
+ *   ENG_THIRDS                       whether registers are so many that neighbours may share codes of three kernel columns,
+ *                                    and full blocks a pass with one of halves
  *   vec_join(v)                      sums of two neighbouring lanes each, in the lower half
  *   vec_dot(acc, x, w)               acc + products of a step's codes and weights, modulo 2^32
  *   vec_quick(acc, k, form)          a quick form of lanes.h, before the clamp

@@ -35,7 +35,7 @@ bool eng_isa_available(eng_isa isa);
 typedef void (*eng_prepared_run)(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 
 /* Most samples that a layer computes at once. */
-#define ENG_PREPARE_SAMPLES 16
+#define ENG_PREPARE_SAMPLES 64
 
 /* What a layer reads and writes of `count` samples, at most ENG_PREPARE_SAMPLES: the first one's x and y, of any alignment, and
  * bytes from sample to sample. No y overlaps an x. */
