@@ -5,6 +5,7 @@
 
 #define CODES  4           /* of a step */
 #define VECTOR 32          /* bytes */
+#define MANY   32          /* steps, for which it pays to make words of codes first */
 #define NEAR   (48 * 1024) /* bytes of weights that the nearest cache may keep */
 
 bool eng_x86_narrow_plan(const eng_layer *l, eng_x86_narrow *n)
@@ -17,7 +18,7 @@ bool eng_x86_narrow_plan(const eng_layer *l, eng_x86_narrow *n)
     memset(n, 0, sizeof *n);
     n->out = d->out;
     n->blocks = (d->out + ENG_X86_NARROW_LANES - 1u) / ENG_X86_NARROW_LANES;
-    n->mixed = (size_t)n->blocks * (steps + steps / 2) * VECTOR <= NEAR ? steps / 2 : 0;
+    n->mixed = steps >= MANY && (size_t)n->blocks * (steps + steps / 2) * VECTOR <= NEAR ? steps / 2 : 0;
     n->bytes = steps - 2 * n->mixed;
     n->bias = eng_x86_aligned(sizeof *n);
     n->w = eng_x86_aligned(n->bias + (size_t)n->blocks * VECTOR);

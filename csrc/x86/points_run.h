@@ -23,14 +23,15 @@ typedef struct {
 } chunk;
 
 /* What loops over groups of points are for: blocks of a step, whether outputs have two lanes each, whether codes are not
- * copied, as many `steps` as one segment has or 0 for any, at most how many points share a pass, of what their number is a
- * multiple, so that four vectors of sums are often complete, whether neighbours share codes of three kernel columns, and
+ * copied, as many `steps` as each of `segments` has or 0 for any, at most how many points share a pass, of what their number is
+ * a multiple, so that four vectors of sums are often complete, whether neighbours share codes of three kernel columns, and
  * whether the last block is one of halves after full ones. */
 typedef struct {
     uint32_t blocks;
     bool halves, raw;
     uint32_t steps, most, unit;
     bool thirds, tail;
+    uint32_t segments;
 } grouping;
 
 /* The i-th of a group of points, x3 being the third: distances in three registers and what an address may add. */
@@ -199,6 +200,15 @@ ENG_INLINE void sum_thirds(const chunk *c, const uint8_t *at, uint32_t points, e
     }
 }
 
+/* Sums in the order of the steps: of those that gcc would rather add first, some are left in memory. */
+ENG_INLINE void keep_order(uint32_t sums, eng_vec *acc)
+{
+#pragma GCC unroll 24
+    for (uint32_t i = 0; i < sums; ++i) {
+        __asm__("" : "+v"(acc[i]));
+    }
+}
+
 /* Without it multiples of the distances get registers of their own. */
 ENG_INLINE void keep_distances(distances *d, uint32_t points)
 {
@@ -254,8 +264,14 @@ ENG_INLINE void sum_points(const chunk *c, const uint8_t *at, uint32_t points, g
     }
     if (g.steps > 0) {
 #pragma GCC unroll 3
-        for (uint32_t k = 0; k < g.steps; ++k) {
-            sum_step(at + k * step, at + k * step + d.three, &d, w + k * g.blocks * VECTOR, points, g, acc);
+        for (uint32_t i = 0; i < g.segments; ++i) {
+            const uint8_t *const x = g.segments == 1 ? at : at + c->segment[i];
+#pragma GCC unroll 3
+            for (uint32_t k = 0; k < g.steps; ++k) {
+                sum_step(x + k * step, x + k * step + d.three, &d, w, points, g, acc);
+                keep_order(g.segments > 1 ? points * g.blocks : 0, acc);
+                w += g.blocks * VECTOR;
+            }
         }
         return;
     }

@@ -14,15 +14,15 @@
 /* DO(grouping) for the one that suits the chunk. */
 #define ANY_GROUPING(c, raw, DO)                                                                                               \
     if ((c)->halves) {                                                                                                         \
-        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4, false, false}));                                                      \
+        DO(((grouping){1, true, raw, 0, ENG_POINTS_1, 4, false, false, 1}));                                                   \
     } else if ((c)->blocks == 1) {                                                                                             \
-        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4, false, false}));                                                     \
+        DO(((grouping){1, false, raw, 0, ENG_POINTS_1, 4, false, false, 1}));                                                  \
     } else if ((c)->blocks == 2) {                                                                                             \
-        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2, false, false}));                                                     \
+        DO(((grouping){2, false, raw, 0, ENG_POINTS_2, 2, false, false, 1}));                                                  \
     } else if ((c)->blocks == 3) {                                                                                             \
-        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1, false, false}));                                                     \
+        DO(((grouping){3, false, raw, 0, ENG_POINTS_3, 1, false, false, 1}));                                                  \
     } else {                                                                                                                   \
-        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1, false, false}));                                                     \
+        DO(((grouping){4, false, raw, 0, ENG_POINTS_4, 1, false, false, 1}));                                                  \
     }
 
 /* A copy of rows of x, of which `first` is the first, for rows of points from `from` to `to`; y: codes of row `from`. */
@@ -336,13 +336,16 @@ ENG_INLINE void pooled(const chunk *c, const sums *s, const band *b, grouping g)
 
 static __attribute__((noinline)) void run_pooled(const chunk *c, const sums *s, const band *b)
 {
-    const grouping three_steps = {.blocks = 2, .steps = 3, .most = ENG_PAIRS_2, .unit = 1}; /* 3 x 3 of one channel */
+    /* 3 x 3 of one channel: rows of one step are one segment. */
+    enum { SEGMENTS = sizeof(code_t) == 1 ? 1 : 3, STEPS = sizeof(code_t) == 1 ? 3 : 2 };
     const grouping two = {.blocks = 2, .most = ENG_PAIRS_2, .unit = 1}, four = {.blocks = 4, .most = ENG_PAIRS_4, .unit = 1};
-    const grouping three_steps_of_four = {.blocks = 4, .steps = 3, .most = ENG_PAIRS_4, .unit = 1};
-    if (c->blocks == 2 && c->walk.segments == 1 && c->walk.run == 3) {
-        pooled(c, s, b, three_steps);
-    } else if (c->blocks == 4 && c->walk.segments == 1 && c->walk.run == 3) {
-        pooled(c, s, b, three_steps_of_four);
+    const grouping three_rows = {.blocks = 2, .steps = STEPS, .most = ENG_PAIRS_2, .unit = 1, .segments = SEGMENTS};
+    const grouping three_rows_of_four = {.blocks = 4, .steps = STEPS, .most = ENG_PAIRS_4, .unit = 1, .segments = SEGMENTS};
+    const bool is_three = c->walk.segments == SEGMENTS && c->walk.run == STEPS;
+    if (c->blocks == 2 && is_three) {
+        pooled(c, s, b, three_rows);
+    } else if (c->blocks == 4 && is_three) {
+        pooled(c, s, b, three_rows_of_four);
     } else if (c->blocks == 2) {
         pooled(c, s, b, two);
     } else {
