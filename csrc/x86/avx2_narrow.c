@@ -116,7 +116,7 @@ static __attribute__((noinline)) void run_any_chunk(const chunk *c, uint32_t blo
     }
 }
 
-/* Codes as words, up to fifteen more than `count` of them. */
+/* Codes as words. */
 static void copy_words(const int8_t *x, size_t count, int16_t *words)
 {
     size_t i = 0;
