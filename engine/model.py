@@ -53,6 +53,8 @@ class Model(Runner):
     ------
     FormatError, UnsupportedError, QuantError
         If the graph is inconsistent, not supported, or cannot be computed in int32; names layer and tensor.
+    TypeError
+        If `graph` is no Graph: a file, or its bytes, is for :func:`load`.
 
     Examples
     --------
@@ -73,6 +75,8 @@ class Model(Runner):
     """
 
     def __init__(self, graph: Graph, *, threads: int | None = None) -> None:
+        if not isinstance(graph, Graph):
+            raise TypeError(f"Model: graph is a {type(graph).__name__}; expected a Graph. For a .tflite file or its bytes: engine.load")
         self._graph = graph
         self._threads = _threads(threads)
         self._program = lower(graph)

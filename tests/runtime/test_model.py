@@ -51,6 +51,11 @@ class TestRun:
         model.run(frozen)
         assert np.array_equal(frozen, x)
 
+    @pytest.mark.parametrize("graph", [b"TFL3", "digits.tflite", None])
+    def test_what_is_no_graph_is_for_load(self, graph):
+        with pytest.raises(TypeError, match=rf"graph is a {type(graph).__name__}; expected a Graph.*engine\.load"):
+            engine.Model(graph)
+
     @pytest.mark.parametrize(
         ("change", "kind", "message"),
         [
