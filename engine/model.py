@@ -76,7 +76,8 @@ class Model(Runner):
 
     def __init__(self, graph: Graph, *, threads: int | None = None) -> None:
         if not isinstance(graph, Graph):
-            raise TypeError(f"Model: graph is a {type(graph).__name__}; expected a Graph. For a .tflite file or its bytes: engine.load")
+            kind = type(graph).__name__
+            raise TypeError(f"Model: graph is a {kind}; expected a Graph. For a .tflite file or its bytes: engine.load")
         self._graph = graph
         self._threads = _threads(threads)
         self._program = lower(graph)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import compilers
 import numpy as np
+from avr_costs import table_at_hand
 from avr_kernels import Bench, build
 from emitted import core_objects
 
@@ -28,14 +29,14 @@ class Case:
 
     @property
     def encoding(self) -> Encoding:
-        return encode(self.model, Optimize.SPEED, encoders=[lambda _: [self.candidate]])
+        return encode(self.model, Optimize.SPEED, encoders=[lambda _: [self.candidate]], table=table_at_hand())
 
 
 def cases(name, graph, encoder):
     """Every candidate that an encoder gives for a graph of one layer."""
     model = Model(graph)
     assert len(model.program.steps) == 1, name
-    found = candidates(model, prove(model), 0, [encoder])
+    found = candidates(model, prove(model), 0, [encoder], table_at_hand())
     return [Case(f"{name}, {candidate.encoding}", model, candidate) for candidate in found]
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from avr_costs import table_at_hand
 from compilers import ROOT
 from dense_grids import model_of
 from random_graphs import CHAINS, Chain
@@ -122,11 +123,6 @@ def test_a_firmware_costs_what_was_planned(name, optimize, folder):
     held_against_the_chip(model, encode(model, optimize, samples=x, table=table_at_hand()), x, folder)
 
 
-def table_at_hand():
-    """Costs with the toolchain on the PATH."""
-    return costs.load(table_name(toolchain.find().version))
-
-
 def held_against_the_chip(model, encoding, x, folder):
     """Build and run; flash, RAM, stack and cycles are what was planned."""
     planned = plan(model, encoding)
@@ -146,7 +142,7 @@ def held_against_the_chip(model, encoding, x, folder):
 
 def test_the_smallest_dense_network_with_argmax_takes_at_most_600_bytes_of_code(folder):
     model = Model(Chain((784,), zero=-128).dense(8, Activation.RELU, zero=-128).dense(10).argmax().graph())
-    x, table = inputs(model, 3), costs.load(table_name(toolchain.find().version))
+    x, table = inputs(model, 3), table_at_hand()
     encoding = encode(model, Optimize.SIZE, samples=x, table=table)
     image = toolchain.build_firmware(emit(model, golden=[], optimize=encoding), folder)
     code = image.flash - (fixed_flash(model, table, golden=0) - FRAME_CODE) - plan(model, encoding).flash

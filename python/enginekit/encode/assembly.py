@@ -50,8 +50,11 @@ def indented(lines: Iterable[str]) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
-def inline(text: str) -> list[str]:
-    r"""Write a text as an ``__asm__`` outside functions.
+def inline(text: str, most: int = 30_000) -> list[str]:
+    r"""Write a text as statements of ``__asm__`` outside functions.
+
+    Each has at most `most` bytes: later versions of avr-gcc than 5.4 take no string literal of over 32,767. The compiler keeps
+    them in order; each but the first goes on in the section of the one before.
 
     >>> print("\n".join(inline("f:\n    ret")))
     __asm__(
@@ -59,4 +62,17 @@ def inline(text: str) -> list[str]:
         "    ret\n"
     );
     """
-    return ["__asm__(", *(f'    {c_string(line)[:-1]}\\n"' for line in text.splitlines()), ");"]
+    written, size, section = ["__asm__("], 0, ""
+    for line in text.splitlines():
+        if size + len(line) + 1 > most:
+            written += [");", "__asm__(", _literal(section)]
+            size = len(section) + 1
+        written.append(_literal(line))
+        size += len(line) + 1
+        section = line if line.lstrip().startswith(".section") else section
+    return [*written, ");"]
+
+
+def _literal(line: str) -> str:
+    """Write a line of assembly as a string literal of C."""
+    return f'    {c_string(line)[:-1]}\\n"'

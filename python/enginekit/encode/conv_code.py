@@ -6,7 +6,6 @@ four products. The code is written out from :data:`_TEMPLATE`; ``csrc/src/conv3x
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +17,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from engine.program import Conv2DMaxPool2DParams, OutputS8, Rescale
-from enginekit.c_text import array, braces, c_string, comment
+from enginekit.c_text import array, braces, comment
+from enginekit.encode.assembly import inline, instructions
 from enginekit.encode.candidate import Candidate, Context, Data, Place, StepText
 from enginekit.encode.conv import fits_conv3x3_pool2
 from enginekit.encode.groups import product_range
@@ -99,7 +99,7 @@ class Conv3x3Code(Candidate):
     @property
     def words(self) -> int:
         """Words of code."""
-        return sum(2 if name in ("call", "jmp") else 1 for name in _instructions(self.assembly()))
+        return sum(2 if name in ("call", "jmp") else 1 for name in instructions(self.assembly()))
 
     @property
     def cycles(self) -> int:
@@ -210,9 +210,7 @@ class Conv3x3Code(Candidate):
             f"/* {comment(step.name)}: {step.kernel}, 3x3 and 2x2 at once, |accumulator| <= {step.acc_bound} */",
             "#ifdef __AVR__",
             f"void {self.symbol}({arguments});",
-            "__asm__(",
-            *(f'    {c_string(line)[:-1]}\\n"' for line in self.assembly().splitlines()),
-            ");",
+            *inline(self.assembly()),
             "#else",
             records,
             still,
@@ -225,12 +223,6 @@ class Conv3x3Code(Candidate):
         ]
         x, y = f"(const int8_t *)(arena + {step.x_offset}u)", f"(int8_t *)(arena + {step.y_offset}u)"
         return StepText("\n".join(lines), [f"    {self.symbol}({x}, {y});"])
-
-
-def _instructions(text: str) -> list[str]:
-    """Names of the instructions of an assembly text."""
-    found = [re.match(r"(?:\S+:)?\s+([a-z]+)", line) for line in text.splitlines()]
-    return [match[1] for match in found if match is not None]
 
 
 def _cycles(lines: list[str]) -> int:

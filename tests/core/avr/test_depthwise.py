@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from avr_costs import table_at_hand
 from avr_kernels import ROOT, Bench, build, s24, word
 from emitted_layers import Layers, cases, inputs
 from random_graphs import R6, Chain, R
@@ -134,7 +135,7 @@ def test_codes_of_a_channel(bench, doublings):
     numbers = (steps.steps.astype(np.int64).reshape(1, 2, 3) << 8 * np.arange(3)).sum(axis=2)
     bill = costs.bill.Bill()
     ShortChannels(steps.start, np.array([span[1]]), steps.doublings, numbers).add(bill, 1, len(sums), sums[None, :, None])
-    assert call.cycles == bill.cycles(costs.load().cycles)
+    assert call.cycles == bill.cycles(table_at_hand().cycles)
 
 
 def test_what_it_cannot_do_is_left_to_the_plain_kernel():

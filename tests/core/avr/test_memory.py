@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from avr_costs import table_at_hand
 from emitted_layers import Layers
 from random_graphs import CHAINS, R6, SAME, Chain, R
 
@@ -56,7 +57,7 @@ def ways(name, model):
     limit = None
     while True:
         try:
-            encoding = encode(model, Optimize.SPEED, limits=Limits(ram=limit))
+            encoding = encode(model, Optimize.SPEED, limits=Limits(ram=limit), table=table_at_hand())
         except DoesNotFitError:
             return
         yield Case(model, encoding, f"{name}, {'; '.join(placed.candidate.encoding for placed in encoding.steps)}, {limit}")

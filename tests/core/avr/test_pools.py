@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from avr_costs import table_at_hand
 from avr_kernels import ROOT, Bench, build, word
 from emitted_layers import Layers, cases, inputs
 from random_graphs import SAME, Chain
 
-from enginekit import costs
 from enginekit.costs import pools
 from enginekit.costs.bill import Bill
 from enginekit.encode.plain import plain
@@ -110,7 +110,7 @@ def test_runs(bench, taps, limits):
             assert got.tolist() == codes.clip(*limits).ravel().tolist(), name
             bill = Bill()
             count(bill, run)
-            assert call.cycles == bill.cycles(costs.load().cycles), name
+            assert call.cycles == bill.cycles(table_at_hand().cycles), name
             assert call.stack <= 20
 
 
