@@ -52,7 +52,7 @@ if TWINS and not accepted("-mavxvnni"):  # gcc before 11
     del TWINS["avxvnni"]
     CORE_FLAGS = ["-DENG_WITHOUT_AVXVNNI"]
 PACKING_SOURCES = [
-    f"csrc/x86/{name}.c" for name in ("across", "depthwise", "image", "lanes", "mul", "planes", "products", "winograd")
+    f"csrc/x86/{name}.c" for name in ("across", "depthwise", "image", "lanes", "mul", "planes", "products", "quads", "winograd")
 ]
 DISPATCH_SOURCES = [
     "csrc/x86/dispatch.c",

@@ -250,30 +250,46 @@ VBMI_INLINE void run_strips(const eng_x86_across *p, across_kernel k, bool eight
     }
 }
 
-VBMI_INLINE void any_outputs(const eng_x86_across *p, across_kernel k, const int8_t *x, int8_t *y, eng_x86_rounding loops)
-{
-    if (p->out == EIGHT) {
-        run_strips(p, k, true, x, y, loops);
-    } else {
-        run_strips(p, k, false, x, y, loops);
+/* Functions of their own for all forms: in one with all loops gcc 12 would not keep sums in registers. */
+#define STRIPS_OF(name, kernel, eight, form)                                                                                   \
+    VBMI static __attribute__((noinline)) void name(const eng_x86_across *p, const int8_t *x, int8_t *y)                       \
+    {                                                                                                                          \
+        run_strips(p, kernel, eight, x, y, form);                                                                              \
     }
-}
 
-/* Kernels of 3 x 3 of three channels have loops of their own. */
-VBMI static void run_across(const eng_x86_across *p, const int8_t *x, int8_t *y)
+#define ALL_STRIPS(name, kernel, eight)                                                                                        \
+    STRIPS_OF(name##_brief, kernel, eight, ENG_X86_BRIEF)                                                                      \
+    STRIPS_OF(name##_signed, kernel, eight, ENG_X86_BRIEF_SIGNED)                                                              \
+    STRIPS_OF(name##_any, kernel, eight, ENG_X86_DOUBLE)                                                                       \
+    static void name(const eng_x86_across *p, const int8_t *x, int8_t *y)                                                      \
+    {                                                                                                                          \
+        if (p->rounding == ENG_X86_BRIEF) {                                                                                    \
+            name##_brief(p, x, y);                                                                                             \
+        } else if (p->rounding == ENG_X86_BRIEF_SIGNED) {                                                                      \
+            name##_signed(p, x, y);                                                                                            \
+        } else {                                                                                                               \
+            name##_any(p, x, y);                                                                                               \
+        }                                                                                                                      \
+    }
+
+/* Kernels of 3 x 3 of three channels, and any other. */
+#define THREE ((across_kernel){true, 3, 2, 3})
+#define ANY   ((across_kernel){false, 0, 0, 0})
+ALL_STRIPS(run_three_eight, THREE, true)
+ALL_STRIPS(run_three_sixteens, THREE, false)
+ALL_STRIPS(run_any_eight, ANY, true)
+ALL_STRIPS(run_any_sixteens, ANY, false)
+#undef THREE
+#undef ANY
+#undef ALL_STRIPS
+#undef STRIPS_OF
+
+static void run_across(const eng_x86_across *p, const int8_t *x, int8_t *y)
 {
-    const across_kernel three = {true, 3, 2, 3}, any = {false, 0, 0, 0};
-    const bool is_three = p->kernel_rows == 3 && p->full == 2 && p->rest == 1;
-    if (is_three && p->rounding == ENG_X86_BRIEF) {
-        any_outputs(p, three, x, y, ENG_X86_BRIEF);
-    } else if (is_three && p->rounding == ENG_X86_BRIEF_SIGNED) {
-        any_outputs(p, three, x, y, ENG_X86_BRIEF_SIGNED);
-    } else if (p->rounding == ENG_X86_BRIEF) {
-        any_outputs(p, any, x, y, ENG_X86_BRIEF);
-    } else if (p->rounding == ENG_X86_BRIEF_SIGNED) {
-        any_outputs(p, any, x, y, ENG_X86_BRIEF_SIGNED);
+    if (p->kernel_rows == 3 && p->full == 2 && p->rest == 1) {
+        p->out == EIGHT ? run_three_eight(p, x, y) : run_three_sixteens(p, x, y);
     } else {
-        any_outputs(p, any, x, y, ENG_X86_DOUBLE);
+        p->out == EIGHT ? run_any_eight(p, x, y) : run_any_sixteens(p, x, y);
     }
 }
 

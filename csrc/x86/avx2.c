@@ -4,8 +4,9 @@
 #include "depthwise.h"
 #include "narrow.h"
 
-#define ENG_RAW    0
-#define ENG_THIRDS 0
+#define ENG_RAW        0
+#define ENG_THIRDS     0
+#define ENG_SHORT_ROWS 0
 
 /* Positions that share a pass over 1 to 4 blocks: sums, weights and one step of x fit 16 registers. */
 #define ENG_POINTS_1 8

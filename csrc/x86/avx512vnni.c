@@ -310,6 +310,28 @@ ENG_INLINE void fill_codes(code_t *image, size_t n, int16_t code)
     }
 }
 
+/* Rows of the copy that are no longer than a vector are copied with their padding at once. */
+#define ENG_SHORT_ROWS 64
+typedef __mmask64 eng_inside;
+
+ENG_INLINE eng_vec vec_padding(int16_t code)
+{
+    return _mm512_set1_epi8((char)code);
+}
+
+/* Codes from `left` on, n of them. */
+ENG_INLINE eng_inside vec_inside(size_t left, size_t n)
+{
+    return UINT64_MAX >> (64 - n) << left;
+}
+
+/* A vector of padding, and of x where it is inside. */
+ENG_INLINE void vec_copy_row(eng_vec padding, eng_inside inside, const int8_t *x, code_t *image)
+{
+    const __m512i codes = _mm512_xor_si512(_mm512_maskz_loadu_epi8(inside, x), _mm512_set1_epi8(INT8_MIN));
+    _mm512_storeu_si512(image, _mm512_mask_mov_epi8(padding, inside, codes));
+}
+
 ENG_INLINE void fill_steps(size_t n, int16_t code, uint8_t *mixed)
 {
     for (size_t i = 0; i < n; i += ENG_LANES) {
@@ -389,6 +411,7 @@ ENG_INLINE eng_vec vec_dot_at(eng_vec acc, eng_vec w, const int16_t *p)
 #include "depthwise_run.h"
 #include "planes_run.h"
 #include "products_run.h"
+#include "quads_run.h"
 #include "winograd_run.h"
 
 void eng_avx512vnni_quick(const int32_t *lane, const int32_t *acc, int32_t *codes)
@@ -415,6 +438,13 @@ void eng_avx512vnni_depthwise(const eng_layer *l, const void *packed, uint8_t *a
 void eng_avx512vnni_planes(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_planes(l, packed, arena, scratch);
+}
+
+void eng_avx512vnni_quads(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    void *const x = arena + l->x, *const y = arena + l->y;
+    (void)scratch;
+    run_quads(packed, x, y);
 }
 
 VBMI void eng_avx512vbmi_across(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

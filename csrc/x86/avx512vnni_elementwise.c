@@ -97,22 +97,31 @@ static inline void wide_narrow(const wide *v, wide lo, wide hi, int8_t *y)
 
 #include "elementwise_run.h"
 
+#define VBMI __attribute__((target("avx512vbmi")))
+
 /* A permutation of two registers looks up 128 codes by the lower seven bits; the eighth chooses between two of them. */
-__attribute__((target("avx512vbmi"))) void eng_avx512vbmi_table(const eng_layer *l, const void *packed, uint8_t *arena,
-                                                                uint8_t *scratch)
+VBMI static inline __attribute__((always_inline)) __m512i looked_up(const __m512i *table, __m512i at)
+{
+    const __m512i low = _mm512_permutex2var_epi8(table[0], at, table[1]);
+    return _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(at), _mm512_permutex2var_epi8(table[2], at, table[3]));
+}
+
+VBMI void eng_avx512vbmi_table(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const uint8_t *const codes = ((const eng_x86_table *)packed)->plain;
-    const __m512i a = _mm512_load_si512(codes), b = _mm512_load_si512(codes + 64);
-    const __m512i c = _mm512_load_si512(codes + 128), d = _mm512_load_si512(codes + 192);
+    const __m512i table[4] = {_mm512_load_si512(codes), _mm512_load_si512(codes + 64), _mm512_load_si512(codes + 128),
+                              _mm512_load_si512(codes + 192)};
     const uint8_t *const x = arena + l->x;
     uint8_t *const y = arena + l->y;
     const uint32_t n = eng_layer_x_size(l);
+    uint32_t i = 0;
     (void)scratch;
-    for (uint32_t i = 0; i < n; i += 64) {
-        const __mmask64 inside = n - i < 64 ? (UINT64_C(1) << (n - i)) - 1 : UINT64_MAX;
-        const __m512i at = _mm512_maskz_loadu_epi8(inside, x + i);
-        const __m512i low = _mm512_permutex2var_epi8(a, at, b), high = _mm512_permutex2var_epi8(c, at, d);
-        _mm512_mask_storeu_epi8(y + i, inside, _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(at), high));
+    for (; i + 64 <= n; i += 64) {
+        _mm512_storeu_si512(y + i, looked_up(table, _mm512_loadu_si512(x + i)));
+    }
+    if (i < n) {
+        const __mmask64 inside = (UINT64_C(1) << (n - i)) - 1;
+        _mm512_mask_storeu_epi8(y + i, inside, looked_up(table, _mm512_maskz_loadu_epi8(inside, x + i)));
     }
 }
 

@@ -27,6 +27,7 @@ static const eng_edges portable_edges = {eng_quantize_f32_s8, eng_dequantize_s8_
 #include "mul.h"
 #include "planes.h"
 #include "products.h"
+#include "quads.h"
 #include "winograd.h"
 
 /* In eax of CPUID 7, 1; older compilers have no name for it. */
@@ -157,6 +158,12 @@ static bool is_planes(eng_isa isa, const eng_layer *l, eng_x86_planes *planes)
     return isa == ENG_ISA_AVX512VNNI && eng_x86_planes_plan(&twins_of(isa)->format, l, planes);
 }
 
+/* Whether a quarter of a layer's vectors is a point. */
+static bool is_quads(eng_isa isa, const eng_layer *l, eng_x86_quads *quads)
+{
+    return isa == ENG_ISA_AVX512VNNI && eng_x86_quads_plan(&twins_of(isa)->format, l, quads);
+}
+
 static eng_prepared_run table_of(eng_isa isa)
 {
     if (has_vbmi(isa)) {
@@ -186,9 +193,13 @@ eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
     eng_x86_mul mul;
     eng_x86_across across;
     eng_x86_planes planes;
+    eng_x86_quads quads;
     if (is_across(isa, l, &across)) {
         prepared.run = eng_avx512vbmi_across;
         prepared.packed_size = across.size;
+    } else if (is_quads(isa, l, &quads)) {
+        prepared.run = eng_avx512vnni_quads;
+        prepared.packed_size = quads.size;
     } else if (is_planes(isa, l, &planes)) {
         prepared.run = eng_avx512vnni_planes;
         prepared.packed_size = planes.size;
@@ -229,9 +240,12 @@ void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
     }
     eng_x86_across across;
     eng_x86_planes planes;
+    eng_x86_quads quads;
     eng_x86_winograd winograd;
     if (is_across(isa, l, &across)) {
         eng_x86_across_pack(&twins_of(isa)->format, l, packed);
+    } else if (is_quads(isa, l, &quads)) {
+        eng_x86_quads_pack(&twins_of(isa)->format, l, packed);
     } else if (is_planes(isa, l, &planes)) {
         eng_x86_planes_pack(&twins_of(isa)->format, l, packed);
     } else if (twins_of(isa) != NULL && is_winograd(twins_of(isa), l, &winograd)) {

@@ -151,7 +151,8 @@ static bool plan_pool(const eng_layer *l, size_t *scratch)
 {
     const eng_pool2d_s8_params *p = l->params;
     const size_t sum = l->op == ENG_OP_AVERAGE_POOL2D_S8 ? sizeof(int32_t) : 1;
-    const size_t tall = (size_t)p->window.in_w * p->channels + ENG_X86_GROUP;
+    const size_t row = (size_t)p->window.in_w * p->channels + ENG_X86_GROUP, all = (size_t)p->channels + ENG_X86_SUMS;
+    const size_t tall = sum > 1 && all > row ? all : row;
     const size_t wide = (size_t)p->window.out_w * p->channels + ENG_X86_GROUP;
     *scratch = tall * sum + wide;
     return sum == 1 || (uint32_t)p->window.kernel_h * p->window.kernel_w <= MOST_TAPS;
@@ -177,7 +178,7 @@ bool eng_x86_elementwise_plan(const eng_layer *l, size_t *packed, size_t *scratc
     case ENG_OP_AVERAGE_POOL2D_S8:
         return plan_pool(l, scratch);
     case ENG_OP_MEAN_S8:
-        *scratch = ((size_t)((const eng_mean_s8_params *)l->params)->channels + 4 * ENG_X86_GROUP) * sizeof(int32_t);
+        *scratch = ((size_t)((const eng_mean_s8_params *)l->params)->channels + ENG_X86_SUMS) * sizeof(int32_t);
         return true;
     default:
         *packed = eng_is_table(l) ? sizeof(eng_x86_table) : 0;

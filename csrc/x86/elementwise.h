@@ -18,6 +18,9 @@ typedef struct {
 /* Elements that add, sub and mul compute at a time. */
 #define ENG_X86_GROUP 64
 
+/* int32 that sums of all pixels need besides one a channel. */
+#define ENG_X86_SUMS (4 * ENG_X86_GROUP)
+
 /* Largest magnitude of x - zero. */
 uint32_t eng_x86_farthest(int8_t zero);
 

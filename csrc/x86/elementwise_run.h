@@ -248,17 +248,36 @@ static void run_mul(const eng_layer *l, const void *packed, uint8_t *arena, uint
     restore_mode(mode);
 }
 
-/* sums[i] = sum over rows of x[i], i < width <= GROUP, rows `step` apart. */
-ENG_INLINE void sum_group(const int8_t *x, size_t step, uint32_t rows, uint32_t width, int32_t *sums)
+#define MOST_WORDS 256 /* codes whose sum is a word */
+
+/* words[i] = sum over rows of x[i], i < width <= GROUP, rows `step` apart, at most MOST_WORDS of them. */
+ENG_INLINE void sum_words(const int8_t *x, size_t step, uint32_t rows, uint32_t width, int16_t *words)
 {
-    int32_t acc[GROUP];
     for (uint32_t i = 0; i < width; ++i) {
-        acc[i] = *(x + i);
+        words[i] = x[i];
     }
     for (uint32_t r = 1; r < rows; ++r) {
         x += step;
         for (uint32_t i = 0; i < width; ++i) {
-            acc[i] += x[i];
+            words[i] = (int16_t)(words[i] + x[i]);
+        }
+    }
+}
+
+/* sums[i], likewise, of any number of rows. */
+ENG_INLINE void sum_group(const int8_t *x, size_t step, uint32_t rows, uint32_t width, int32_t *sums)
+{
+    int32_t acc[GROUP];
+    int16_t words[GROUP];
+    sum_words(x, step, rows < MOST_WORDS ? rows : MOST_WORDS, width, words);
+    for (uint32_t i = 0; i < width; ++i) {
+        acc[i] = words[i];
+    }
+    for (uint32_t done = MOST_WORDS; done < rows; done += MOST_WORDS) {
+        const uint32_t left = rows - done;
+        sum_words(x + done * step, step, left < MOST_WORDS ? left : MOST_WORDS, width, words);
+        for (uint32_t i = 0; i < width; ++i) {
+            acc[i] += words[i];
         }
     }
     memcpy(sums, acc, width * sizeof *acc);
@@ -417,6 +436,53 @@ static void run_max_pool(const eng_layer *l, const void *packed, uint8_t *arena,
     }
 }
 
+/* sums[i + k * channels], k < groups, added to sums[i]. */
+static void fold_groups(int32_t *sums, uint32_t channels, uint32_t groups)
+{
+    for (uint32_t k = 1; k < groups; ++k) {
+        for (uint32_t c = 0; c < channels; ++c) {
+            sums[c] += sums[(size_t)k * channels + c];
+        }
+    }
+}
+
+/* sums[c] of all pixels: those are summed side by side, as many as make a vector's worth of channels. */
+static void sum_pixels(const int8_t *x, uint32_t pixels, uint32_t channels, int32_t *sums)
+{
+    const uint32_t fit = channels < 2 * GROUP ? 2u * GROUP / channels : 1, groups = fit < pixels ? fit : pixels;
+    const uint32_t rows = pixels / groups;
+    const size_t width = (size_t)groups * channels;
+    sum_rows(x, width, rows, width, sums);
+    fold_groups(sums, channels, groups);
+    x += rows * width;
+    for (uint32_t i = rows * groups; i < pixels; ++i) {
+        for (uint32_t c = 0; c < channels; ++c) {
+            sums[c] += x[c];
+        }
+        x += channels;
+    }
+}
+
+/* Whether the only window is the image. */
+static bool is_global(const eng_window *v)
+{
+    return v->out_h == 1 && v->out_w == 1 && v->kernel_h == v->in_h && v->kernel_w == v->in_w && v->dilation_h == 1 &&
+           v->dilation_w == 1 && v->pad_top == 0 && v->pad_left == 0;
+}
+
+/* Its means. */
+static void run_global_pool(const eng_pool2d_s8_params *p, const int8_t *x, int32_t *sums, int8_t *y)
+{
+    const uint32_t pixels = (uint32_t)p->window.in_h * p->window.in_w;
+    const position at = {.taps = 1, .channels = p->channels, .count = pixels, .lo = p->lo, .hi = p->hi};
+    void *const behind = sums + p->channels + ENG_X86_SUMS;
+    int8_t *const pooled = behind;
+    sum_pixels(x, pixels, p->channels, sums);
+    memset(sums + p->channels, 0, GROUP * sizeof *sums);
+    mean_position(&at, sums, pooled);
+    memcpy(y, pooled, p->channels);
+}
+
 static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_pool2d_s8_params *const p = l->params;
@@ -429,6 +495,10 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
     int8_t *const pooled = behind;
     position at = {.step = (size_t)v->dilation_w * p->channels, .channels = p->channels, .lo = p->lo, .hi = p->hi};
     (void)packed;
+    if (is_global(v)) {
+        run_global_pool(p, from, tall, to);
+        return;
+    }
     memset(tall + row, 0, GROUP * sizeof *tall);
     for (uint16_t r = 0; r < v->out_h; ++r) {
         const eng_span rows = eng_span_rows(v, r);
@@ -443,16 +513,6 @@ static void run_average_pool(const eng_layer *l, const void *packed, uint8_t *ar
     }
 }
 
-/* sums[i + k * channels], k < groups, added to sums[i]. */
-static void fold_groups(int32_t *sums, uint32_t channels, uint32_t groups)
-{
-    for (uint32_t k = 1; k < groups; ++k) {
-        for (uint32_t c = 0; c < channels; ++c) {
-            sums[c] += sums[(size_t)k * channels + c];
-        }
-    }
-}
-
 /* The sums of all channels become codes. */
 static void write_means(const eng_mean_s8_params *p, const int32_t *sums, int8_t *y)
 {
@@ -463,28 +523,14 @@ static void write_means(const eng_mean_s8_params *p, const int32_t *sums, int8_t
     }
 }
 
-/* Pixels are summed side by side, as many as make a vector's worth of channels. */
 static void run_mean(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     const eng_mean_s8_params *const p = l->params;
     const void *const from = arena + l->x;
     void *const to = arena + l->y, *const memory = scratch;
-    const int8_t *x = from;
-    int32_t *const sums = memory;
-    const uint32_t fit = p->channels < 2 * GROUP ? 2u * GROUP / p->channels : 1;
-    const uint32_t groups = fit < p->pixels ? fit : p->pixels, rows = p->pixels / groups;
-    const size_t width = (size_t)groups * p->channels;
     (void)packed;
-    sum_rows(x, width, rows, width, sums);
-    fold_groups(sums, p->channels, groups);
-    x += rows * width;
-    for (uint32_t i = rows * groups; i < p->pixels; ++i) {
-        for (uint32_t c = 0; c < p->channels; ++c) {
-            sums[c] += x[c];
-        }
-        x += p->channels;
-    }
-    write_means(p, sums, to);
+    sum_pixels(from, p->pixels, p->channels, memory);
+    write_means(p, memory, to);
 }
 
 /* Eight codes, before the last clamp. Division and steps as the portable kernel's, so that results are. */

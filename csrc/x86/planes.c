@@ -42,10 +42,10 @@ static void plan_steps(eng_x86_planes *p)
 {
     const uint32_t columns = p->stride == 1 ? KERNEL : 2;
     p->steps = p->stride == 1 ? KERNEL : 4;
-    p->together = p->stride == 1 ? 2 : 1;
-    for (uint32_t s = 0; s < p->steps; ++s) {
+    p->packed = p->stride == 1 ? 2 : 1;
+    for (uint32_t c = 0; c < columns; ++c) {
         for (uint32_t j = 0; j < ENG_X86_PLANES; ++j) {
-            p->step[s][j] = step_at(p, s % columns * p->channels, j);
+            p->step[c][j] = step_at(p, c * p->channels, j);
         }
     }
 }
@@ -58,8 +58,8 @@ static void plan_offsets(const eng_x86_format *format, eng_x86_planes *p)
     p->lane = p->padding + p->stride * p->blocks * (size_t)BLOCK + p->channels;
     p->lane = eng_x86_aligned(p->lane);
     p->w = p->lane + 2 * eng_x86_lanes_size(format, (uint32_t)vectors);
-    p->size = p->w + vectors * p->steps * p->together * LANES * STEP;
-    p->words = (size_t)p->band * p->together * p->blocks * BLOCK;
+    p->size = p->w + vectors * p->steps * p->packed * LANES * STEP;
+    p->words = (size_t)p->band * 2 * p->blocks * BLOCK; /* of two output rows a pass */
     p->scratch = p->words + p->band * mixed;
 }
 
@@ -87,9 +87,9 @@ bool eng_x86_planes_plan(const eng_x86_format *format, const eng_layer *l, eng_x
     p->blocks = (p->row_codes + reach + BLOCK - 1) / BLOCK;
     p->plane = (size_t)(p->blocks + 1) * BLOCK;
     const uint32_t mixed_rows = p->stride == 1 ? (p->rows + 1) / 2 : p->rows + 1;
-    const size_t fit = BAND / (ENG_X86_PLANES * p->plane), least = p->stride == 1 ? 1 : 2;
-    p->band = (uint32_t)(fit < least ? least : fit);
-    p->band = p->band < mixed_rows ? p->band : mixed_rows;
+    const size_t fit = BAND / (ENG_X86_PLANES * p->plane), least = p->stride == 1 ? 1 : 3; /* of a pass */
+    p->band = (uint32_t)(fit < least ? least : fit < ENG_X86_PLANE_BAND ? fit : ENG_X86_PLANE_BAND);
+    p->band = p->band < mixed_rows || p->stride == 2 ? p->band : mixed_rows;
     plan_steps(p);
     plan_offsets(format, p);
     return p->size <= LARGEST;
@@ -128,8 +128,8 @@ static bool tap_of(const eng_x86_planes *p, uint32_t s, uint32_t r, uint32_t e, 
 static void pack_lane(const eng_x86_planes *p, uint32_t n, const eng_x86_taps *t, int8_t *w)
 {
     for (uint32_t s = 0; s < p->steps; ++s) {
-        for (uint32_t r = 0; r < p->together; ++r) {
-            int8_t *const to = w + (((size_t)n / LANES * p->steps + s) * p->together + r) * LANES * STEP + n % LANES * STEP;
+        for (uint32_t r = 0; r < p->packed; ++r) {
+            int8_t *const to = w + (((size_t)n / LANES * p->steps + s) * p->packed + r) * LANES * STEP + n % LANES * STEP;
             for (uint32_t e = 0, tap; e < STEP; ++e) {
                 to[e] = tap_of(p, s, r, e, &tap) ? t->w[tap * t->step] : 0;
             }

@@ -15,8 +15,10 @@
 #include "eng/prepare.h"
 #include "lanes.h"
 
-#define ENG_X86_PLANES      4
-#define ENG_X86_PLANE_STEPS 4 /* at most */
+#define ENG_X86_PLANES        4
+#define ENG_X86_PLANE_STEPS   4  /* of an output row, at most */
+#define ENG_X86_PLANE_COLUMNS 3  /* of them in a mixed row, at most */
+#define ENG_X86_PLANE_BAND    32 /* mixed rows that are kept, at most */
 
 /* Codes of a row that become a block of 64 steps, those of every other pixel first: the code of a padded row that they begin
  * with, and which of them are inside the image. The second ones are for a stride of two only. */
@@ -34,7 +36,7 @@ typedef struct {
     size_t x_row, left;       /* codes of a row of x, and of the padding before it */
     uint32_t rows, row_codes; /* of the output */
     uint32_t blocks, period;  /* 64 codes each: of a mixed row, and after which channels come again */
-    uint32_t steps, together; /* of an output row, and output rows of a pass */
+    uint32_t steps, packed;   /* of an output row, and output rows of a pass that have weights of their own */
     uint32_t band;            /* mixed rows that are kept */
     size_t plane;             /* bytes */
     /* Byte offsets from the start of this struct. */
@@ -43,9 +45,9 @@ typedef struct {
     size_t lane;    /* int32_t [period][planes][ENG_X86_LANE][lanes] */
     size_t w;
     size_t size;
-    size_t words;                                       /* bytes of scratch before the mixed rows: half the planes' codes */
-    size_t scratch;                                     /* bytes in all */
-    uint32_t step[ENG_X86_PLANE_STEPS][ENG_X86_PLANES]; /* bytes of a mixed row before the codes of every plane's sums */
+    size_t words;                                         /* bytes of scratch before the mixed rows: half the planes' codes */
+    size_t scratch;                                       /* bytes in all */
+    uint32_t step[ENG_X86_PLANE_COLUMNS][ENG_X86_PLANES]; /* bytes of a mixed row before the codes of every plane's sums */
 } eng_x86_planes;
 
 /* False if the layer has another form. */

@@ -6,12 +6,13 @@
 #include "planes.h"
 #include "twin.h"
 
-#define PLANES    ENG_X86_PLANES
-#define MOST_TILE 2 /* blocks that are summed together */
+#define PLANES ENG_X86_PLANES
 
-/* What is constant where loops are for one stride. `packed` rows of a pass have weights, `together` of them are computed. */
+/* What is constant where loops are for one stride: `taps` steps of an output row, `columns` of them of a mixed row. Rows of a
+ * pass, `together` of them, have weights of their own in the same steps, of which `packed` rows lie together, or the same ones
+ * `columns` steps later. */
 typedef struct {
-    uint32_t steps, columns, packed, together, tile;
+    uint32_t taps, columns, packed, together, later;
     bool saturates;
 } planes_kernel;
 
@@ -20,13 +21,13 @@ typedef struct {
     const eng_x86_planes *p;
     uint32_t count;
     const uint8_t *mixed; /* of the first pass */
-    eng_vec *words;       /* of the first two planes, [pass][row of the pass][block] */
+    eng_vec *words;       /* of the first two planes, [output row][block] */
     int8_t *y;            /* of the first pass's first row */
 } planes_passes;
 
 /* Two planes' weights and constants, for registers to hold. */
 typedef struct {
-    eng_vec w[ENG_X86_PLANE_STEPS][2][2]; /* [step][plane][row of the pass] */
+    eng_vec w[ENG_X86_PLANE_STEPS][2][2]; /* [tap][plane][row of the pass] */
     eng_vec bias[2];
     eng_quick quick[2];
     const int32_t *lane;
@@ -35,8 +36,9 @@ typedef struct {
 /* Where a pass's steps and results are, and what its loops would otherwise load again after every store. */
 typedef struct {
     const eng_x86_planes *p;
-    size_t apart, row, words_row; /* bytes between blocks of one place, codes of an output row, vectors of words of one */
-    const uint8_t *from[ENG_X86_PLANE_STEPS][2];
+    size_t apart, mixed, row,
+        words_row; /* bytes between blocks of one place and between mixed rows, codes and words of a row */
+    const uint8_t *from[ENG_X86_PLANE_COLUMNS][2];
     eng_vec *words;
     int8_t *y;
 } planes_rows;
@@ -49,13 +51,13 @@ ENG_INLINE two_planes planes_of(const eng_x86_planes *p, planes_kernel k, uint32
 #pragma GCC unroll 2
     for (uint32_t j = 0; j < 2; ++j) {
         const int32_t *const lane = known.lane + (size_t)j * ENG_X86_LANE * ENG_LANES;
-        const uint8_t *const w = (const uint8_t *)p + p->w + (size_t)(plane + j) * k.steps * k.packed * VECTOR;
+        const uint8_t *const w = (const uint8_t *)p + p->w + (size_t)(plane + j) * k.taps * k.packed * VECTOR;
         known.bias[j] = vec_load(lane);
         known.quick[j] = quick_constants(lane, loops);
 #pragma GCC unroll 4
-        for (uint32_t t = 0; t < k.steps; ++t) {
+        for (uint32_t t = 0; t < k.taps; ++t) {
 #pragma GCC unroll 2
-            for (uint32_t r = 0; r < k.together; ++r) {
+            for (uint32_t r = 0; r < k.packed; ++r) {
                 known.w[t][j][r] = vec_load(w + (t * k.packed + r) * VECTOR);
             }
         }
@@ -67,15 +69,16 @@ ENG_INLINE planes_rows first_rows(const planes_passes *s, planes_kernel k, uint3
 {
     planes_rows rows = {.p = s->p,
                         .apart = s->p->period * VECTOR,
+                        .mixed = PLANES * s->p->plane,
                         .row = s->p->row_codes,
                         .words_row = s->p->blocks,
                         .words = s->words,
                         .y = s->y};
 #pragma GCC unroll 4
-    for (uint32_t t = 0; t < k.steps; ++t) {
+    for (uint32_t c = 0; c < k.columns; ++c) {
 #pragma GCC unroll 2
         for (uint32_t j = 0; j < 2; ++j) {
-            rows.from[t][j] = s->mixed + t / k.columns * PLANES * s->p->plane + s->p->step[t][first + j];
+            rows.from[c][j] = s->mixed + s->p->step[c][first + j];
         }
     }
     return rows;
@@ -83,76 +86,66 @@ ENG_INLINE planes_rows first_rows(const planes_passes *s, planes_kernel k, uint3
 
 ENG_INLINE void next_rows(planes_kernel k, planes_rows *rows)
 {
-    const eng_x86_planes *const p = rows->p;
     rows->words += k.together * rows->words_row;
     rows->y += k.together * rows->row;
-#pragma GCC unroll 4
-    for (uint32_t t = 0; t < k.steps; ++t) {
+#pragma GCC unroll 3
+    for (uint32_t c = 0; c < k.columns; ++c) {
 #pragma GCC unroll 2
         for (uint32_t j = 0; j < 2; ++j) {
-            rows->from[t][j] += PLANES * p->plane;
+            rows->from[c][j] += rows->mixed * (k.later > 0 ? k.together : 1);
         }
     }
 }
 
-/* Words of two planes' codes, [row of the pass][block]. */
-ENG_INLINE void sum_planes(const planes_rows *s, planes_kernel k, const two_planes *known, uint32_t blocks, size_t at,
-                           eng_x86_rounding loops, eng_vec (*words)[MOST_TILE])
+/* Words of two planes' codes of a block, [row of the pass]. */
+ENG_INLINE void sum_planes(const planes_rows *s, planes_kernel k, const two_planes *known, size_t at, eng_x86_rounding loops,
+                           eng_vec *words)
 {
-    eng_vec acc[2][MOST_TILE][2];
+    const uint32_t steps = k.taps + (k.together - 1) * k.later;
+    eng_vec acc[2][2]; /* [plane][row of the pass] */
 #pragma GCC unroll 2
     for (uint32_t j = 0; j < 2; ++j) {
-#pragma GCC unroll 4
-        for (uint32_t i = 0; i < blocks; ++i) {
+#pragma GCC unroll 2
+        for (uint32_t r = 0; r < k.together; ++r) {
+            acc[j][r] = known->bias[j];
+        }
+#pragma GCC unroll 6
+        for (uint32_t t = 0; t < steps; ++t) {
+            const eng_vec codes = vec_load_any(s->from[t % k.columns][j] + (at + t / k.columns * s->mixed));
 #pragma GCC unroll 2
             for (uint32_t r = 0; r < k.together; ++r) {
-                acc[r][i][j] = known->bias[j];
-            }
-        }
-#pragma GCC unroll 4
-        for (uint32_t t = 0; t < k.steps; ++t) {
-#pragma GCC unroll 4
-            for (uint32_t i = 0; i < blocks; ++i) {
-                const eng_vec steps = vec_load_any(s->from[t][j] + at + i * s->apart);
-#pragma GCC unroll 2
-                for (uint32_t r = 0; r < k.together; ++r) {
-                    acc[r][i][j] = vec_dot(acc[r][i][j], steps, known->w[t][j][r]);
+                const uint32_t tap = t - r * k.later; /* wraps if before the row's first */
+                if (tap < k.taps) {
+                    acc[j][r] = vec_dot(acc[j][r], codes, known->w[tap][j][k.later > 0 ? 0 : r]);
                 }
             }
         }
     }
 #pragma GCC unroll 2
     for (uint32_t r = 0; r < k.together; ++r) {
-#pragma GCC unroll 4
-        for (uint32_t i = 0; i < blocks; ++i) {
 #pragma GCC unroll 2
-            for (uint32_t j = 0; j < 2; ++j) {
-                const int32_t *const lane = known->lane + (size_t)j * ENG_X86_LANE * ENG_LANES;
-                acc[r][i][j] = rounded(acc[r][i][j], known->quick + j, lane, loops, s->p->rounding, &s->p->y);
-            }
-            words[r][i] = _mm512_packs_epi32(acc[r][i][0], acc[r][i][1]);
+        for (uint32_t j = 0; j < 2; ++j) {
+            const int32_t *const lane = known->lane + (size_t)j * ENG_X86_LANE * ENG_LANES;
+            acc[j][r] = rounded(acc[j][r], known->quick + j, lane, loops, s->p->rounding, &s->p->y);
         }
+        words[r] = _mm512_packs_epi32(acc[0][r], acc[1][r]);
     }
 }
 
-/* The first two planes' words are kept, the last two's become codes with them. whole: no block is the row's end. */
-ENG_INLINE void run_tile(const planes_rows *s, planes_kernel k, const two_planes *known, bool last, uint32_t blocks, bool whole,
-                         size_t at, const eng_limits *limits, eng_x86_rounding loops)
+/* The first two planes' words are kept, the last two's become codes with them. whole: the block is not the row's end. */
+ENG_INLINE void run_block(const planes_rows *s, planes_kernel k, const two_planes *known, bool last, bool whole, size_t at,
+                          const eng_limits *limits, eng_x86_rounding loops)
 {
-    eng_vec words[2][MOST_TILE];
-    sum_planes(s, k, known, blocks, at, loops, words);
+    eng_vec words[2];
+    sum_planes(s, k, known, at, loops, words);
 #pragma GCC unroll 2
     for (uint32_t r = 0; r < k.together; ++r) {
-        eng_vec *const kept = s->words + r * s->words_row;
-#pragma GCC unroll 4
-        for (uint32_t i = 0; i < blocks; ++i) {
-            const size_t to = at + i * s->apart;
-            if (!last) {
-                vec_keep(kept + to / VECTOR, words[r][i]);
-                continue;
-            }
-            const eng_vec codes = clamped(_mm512_packs_epi16(vec_load(kept + to / VECTOR), words[r][i]), limits);
-            vec_store_some(codes, whole ? VECTOR : s->row - to, s->y + r * s->row + to);
+        eng_vec *const kept = s->words + r * s->words_row + at / VECTOR;
+        if (last) {
+            const eng_vec codes = clamped(_mm512_packs_epi16(vec_load(kept), words[r]), limits);
+            vec_store_some(codes, whole ? VECTOR : s->row - at, s->y + r * s->row + at);
+        } else {
+            vec_keep(kept, words[r]);
         }
     }
 }
@@ -165,11 +158,11 @@ ENG_INLINE void run_two_planes(const planes_passes *s, planes_kernel k, bool las
     planes_rows rows = first_rows(s, k, first);
     for (uint32_t n = 0; n < s->count; ++n) {
         size_t at = place * VECTOR;
-        for (; at + (k.tile - 1) * rows.apart + VECTOR <= rows.row; at += k.tile * rows.apart) {
-            run_tile(&rows, k, &known, last, k.tile, true, at, limits, loops);
+        for (; at + VECTOR <= rows.row; at += rows.apart) {
+            run_block(&rows, k, &known, last, true, at, limits, loops);
         }
-        for (; at < rows.row; at += rows.apart) {
-            run_tile(&rows, k, &known, last, 1, false, at, limits, loops);
+        if (at < rows.row) {
+            run_block(&rows, k, &known, last, false, at, limits, loops);
         }
         next_rows(k, &rows);
     }
@@ -184,27 +177,37 @@ ENG_INLINE void run_passes_of_planes(const planes_passes *s, planes_kernel k, en
     }
 }
 
-static __attribute__((noinline)) void any_passes_of_planes(const planes_passes *s, uint32_t together)
-{
-#define PASSES(form, saturates)                                                                                                \
-    if (s->p->stride == 2) {                                                                                                   \
-        run_passes_of_planes(s, (planes_kernel){4, 2, 1, 1, 2, saturates}, form);                                              \
-    } else if (together == 2) {                                                                                                \
-        run_passes_of_planes(s, (planes_kernel){3, 3, 2, 2, 1, saturates}, form);                                              \
-    } else {                                                                                                                   \
-        run_passes_of_planes(s, (planes_kernel){3, 3, 2, 1, 1, saturates}, form);                                              \
+/* Functions of their own for all forms: in one with all loops gcc 12 would not keep weights in registers. */
+#define PASSES(name, form, ...)                                                                                                \
+    static __attribute__((noinline)) void name(const planes_passes *s)                                                         \
+    {                                                                                                                          \
+        run_passes_of_planes(s, (planes_kernel){__VA_ARGS__}, form);                                                           \
     }
-    if (s->p->rounding == ENG_X86_BRIEF && eng_x86_saturates(&s->p->clamp)) {
-        PASSES(ENG_X86_BRIEF, true)
-    } else if (s->p->rounding == ENG_X86_BRIEF) {
-        PASSES(ENG_X86_BRIEF, false)
-    } else if (s->p->rounding == ENG_X86_BRIEF_SIGNED) {
-        PASSES(ENG_X86_BRIEF_SIGNED, false)
-    } else {
-        PASSES(ENG_X86_DOUBLE, false)
+
+#define ALL_PASSES(name, ...)                                                                                                  \
+    PASSES(name##_saturated, ENG_X86_BRIEF, __VA_ARGS__, true)                                                                 \
+    PASSES(name##_brief, ENG_X86_BRIEF, __VA_ARGS__, false)                                                                    \
+    PASSES(name##_signed, ENG_X86_BRIEF_SIGNED, __VA_ARGS__, false)                                                            \
+    PASSES(name##_any, ENG_X86_DOUBLE, __VA_ARGS__, false)                                                                     \
+    static void name(const planes_passes *s)                                                                                   \
+    {                                                                                                                          \
+        if (s->p->rounding == ENG_X86_BRIEF && eng_x86_saturates(&s->p->clamp)) {                                              \
+            name##_saturated(s);                                                                                               \
+        } else if (s->p->rounding == ENG_X86_BRIEF) {                                                                          \
+            name##_brief(s);                                                                                                   \
+        } else if (s->p->rounding == ENG_X86_BRIEF_SIGNED) {                                                                   \
+            name##_signed(s);                                                                                                  \
+        } else {                                                                                                               \
+            name##_any(s);                                                                                                     \
+        }                                                                                                                      \
     }
+
+ALL_PASSES(run_row_pairs, 3, 3, 2, 2, 0)
+ALL_PASSES(run_last_row, 3, 3, 2, 1, 0)
+ALL_PASSES(run_strided_row_pairs, 4, 2, 1, 2, 2)
+ALL_PASSES(run_last_strided_row, 4, 2, 1, 1, 2)
+#undef ALL_PASSES
 #undef PASSES
-}
 
 /* A row of the padded image, its first code of padding included. */
 ENG_INLINE const int8_t *padded_row(const eng_x86_planes *p, const int8_t *x, uint32_t row)
@@ -220,24 +223,40 @@ ENG_INLINE eng_vec plane_codes(const eng_x86_plane_block *b, uint32_t phase, con
     return _mm512_xor_si512(codes, _mm512_set1_epi8(INT8_MIN));
 }
 
-/* A block's steps, made of codes of four sources. */
-ENG_INLINE void mix_block(const eng_vec *v, size_t plane, uint8_t *mixed)
+/* Codes of two sources, interleaved. */
+typedef struct {
+    eng_vec low, high;
+} two_sources;
+
+ENG_INLINE two_sources interleave_two(eng_vec a, eng_vec b)
 {
-    const __m512i ab = _mm512_unpacklo_epi8(v[0], v[1]), cd = _mm512_unpacklo_epi8(v[2], v[3]);
-    const __m512i ab_high = _mm512_unpackhi_epi8(v[0], v[1]), cd_high = _mm512_unpackhi_epi8(v[2], v[3]);
-    vec_keep((void *)mixed, _mm512_unpacklo_epi16(ab, cd));
-    vec_keep((void *)(mixed + plane), _mm512_unpackhi_epi16(ab, cd));
-    vec_keep((void *)(mixed + 2 * plane), _mm512_unpacklo_epi16(ab_high, cd_high));
-    vec_keep((void *)(mixed + 3 * plane), _mm512_unpackhi_epi16(ab_high, cd_high));
+    const two_sources both = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+    return both;
 }
 
-/* A block of four rows. */
-ENG_INLINE void mix_four_rows(const eng_x86_planes *p, const eng_x86_plane_block *b, const int8_t *const *row, bool whole,
-                              eng_vec padding, uint8_t *mixed)
+/* A block's steps, made of codes of four sources. */
+ENG_INLINE void mix_block(two_sources a, two_sources b, size_t plane, uint8_t *mixed)
 {
-    const eng_vec v[4] = {plane_codes(b, 0, row[0], whole, padding), plane_codes(b, 0, row[1], whole, padding),
-                          plane_codes(b, 0, row[2], whole, padding), plane_codes(b, 0, row[3], whole, padding)};
-    mix_block(v, p->plane, mixed);
+    vec_keep((void *)mixed, _mm512_unpacklo_epi16(a.low, b.low));
+    vec_keep((void *)(mixed + plane), _mm512_unpackhi_epi16(a.low, b.low));
+    vec_keep((void *)(mixed + 2 * plane), _mm512_unpacklo_epi16(a.high, b.high));
+    vec_keep((void *)(mixed + 3 * plane), _mm512_unpackhi_epi16(a.high, b.high));
+}
+
+/* A block of `count` mixed rows, of four rows each: the last two are the next one's first two. */
+ENG_INLINE void mix_fours(const eng_x86_planes *p, const eng_x86_plane_block *b, const int8_t *const *row, uint32_t count,
+                          bool whole, eng_vec padding, uint8_t *mixed)
+{
+    const size_t plane = p->plane;
+    two_sources above = interleave_two(plane_codes(b, 0, row[0], whole, padding), plane_codes(b, 0, row[1], whole, padding));
+    for (uint32_t n = 0; n < count; ++n) {
+        row += 2;
+        const two_sources below =
+            interleave_two(plane_codes(b, 0, row[0], whole, padding), plane_codes(b, 0, row[1], whole, padding));
+        mix_block(above, below, plane, mixed);
+        mixed += PLANES * plane;
+        above = below;
+    }
 }
 
 /* Pixels of even columns, then those of odd ones, of codes of `channels` each. */
@@ -248,52 +267,65 @@ ENG_INLINE void part_pixels(uint32_t channels, const eng_vec *codes, eng_vec *pa
     parts[1] = channels == 16 ? _mm512_shuffle_i64x2(a, b, 0xdd) : channels == 32 ? _mm512_shuffle_i64x2(a, b, 0xee) : b;
 }
 
-/* A block of pairs of pixels of two rows. */
-ENG_INLINE void mix_pairs(const eng_x86_planes *p, const eng_x86_plane_block *b, const int8_t *const *row, uint32_t channels,
-                          bool whole, eng_vec padding, uint8_t *mixed)
+/* Pairs of pixels of a row. */
+ENG_INLINE two_sources pixel_pairs(const eng_x86_plane_block *b, uint32_t channels, const int8_t *row, bool whole,
+                                   eng_vec padding)
 {
-    const eng_vec v[4] = {plane_codes(b, 0, row[0], whole, padding), plane_codes(b, 1, row[0], whole, padding),
-                          plane_codes(b, 0, row[1], whole, padding), plane_codes(b, 1, row[1], whole, padding)};
-    eng_vec parts[4];
-    part_pixels(channels, v, parts);
-    part_pixels(channels, v + 2, parts + 2);
-    mix_block(parts, p->plane, mixed);
+    const eng_vec codes[2] = {plane_codes(b, 0, row, whole, padding), plane_codes(b, 1, row, whole, padding)};
+    eng_vec parts[2];
+    part_pixels(channels, codes, parts);
+    return interleave_two(parts[0], parts[1]);
 }
 
-/* Rows from row 2 * m of the padded image on; channels: those of pairs of pixels, 0 where the stride is one. */
-ENG_INLINE void mix_blocks(const eng_x86_planes *p, uint32_t channels, const int8_t *x, uint32_t m, uint8_t *mixed)
+/* A block of `count` mixed rows, of two rows each. */
+ENG_INLINE void mix_pairs(const eng_x86_planes *p, const eng_x86_plane_block *b, const int8_t *const *row, uint32_t count,
+                          uint32_t channels, bool whole, eng_vec padding, uint8_t *mixed)
+{
+    const size_t plane = p->plane;
+    for (uint32_t n = 0; n < count; ++n) {
+        mix_block(pixel_pairs(b, channels, row[0], whole, padding), pixel_pairs(b, channels, row[1], whole, padding), plane,
+                  mixed);
+        mixed += PLANES * plane;
+        row += 2;
+    }
+}
+
+/* `count` mixed rows from row[0] on; channels: those of pairs of pixels, 0 where the stride is one. */
+ENG_INLINE void mix_blocks(const eng_x86_planes *p, uint32_t channels, const int8_t *const *row, uint32_t count, uint8_t *mixed)
 {
     const void *const blocks = (const uint8_t *)p + p->block;
     const eng_x86_plane_block *b = blocks;
     const eng_vec padding = vec_load((const uint8_t *)p + p->padding);
-    const int8_t *const row[4] = {padded_row(p, x, 2 * m), padded_row(p, x, 2 * m + 1),
-                                  channels == 0 ? padded_row(p, x, 2 * m + 2) : NULL,
-                                  channels == 0 ? padded_row(p, x, 2 * m + 3) : NULL};
     for (const eng_x86_plane_block *const end = b + p->blocks; b < end; ++b) {
         const bool whole = (b->inside[0] & (channels == 0 ? UINT64_MAX : b->inside[1])) == UINT64_MAX;
         if (channels == 0 && whole) {
-            mix_four_rows(p, b, row, true, padding, mixed);
+            mix_fours(p, b, row, count, true, padding, mixed);
         } else if (channels == 0) {
-            mix_four_rows(p, b, row, false, padding, mixed);
+            mix_fours(p, b, row, count, false, padding, mixed);
         } else if (whole) {
-            mix_pairs(p, b, row, channels, true, padding, mixed);
+            mix_pairs(p, b, row, count, channels, true, padding, mixed);
         } else {
-            mix_pairs(p, b, row, channels, false, padding, mixed);
+            mix_pairs(p, b, row, count, channels, false, padding, mixed);
         }
         mixed += VECTOR;
     }
 }
 
-static void mix_planes(const eng_x86_planes *p, const int8_t *x, uint32_t m, uint8_t *mixed)
+/* `count` mixed rows from number m on. */
+static void mix_planes(const eng_x86_planes *p, const int8_t *x, uint32_t m, uint32_t count, uint8_t *mixed)
 {
+    const int8_t *row[2 * ENG_X86_PLANE_BAND + 2];
+    for (uint32_t i = 0; i < 2 * count + 2; ++i) {
+        row[i] = padded_row(p, x, 2 * m + i);
+    }
     if (p->stride == 1) {
-        mix_blocks(p, 0, x, m, mixed);
+        mix_blocks(p, 0, row, count, mixed);
     } else if (p->channels == 16) {
-        mix_blocks(p, 16, x, m, mixed);
+        mix_blocks(p, 16, row, count, mixed);
     } else if (p->channels == 32) {
-        mix_blocks(p, 32, x, m, mixed);
+        mix_blocks(p, 32, row, count, mixed);
     } else {
-        mix_blocks(p, 64, x, m, mixed);
+        mix_blocks(p, 64, row, count, mixed);
     }
 }
 
@@ -304,15 +336,19 @@ static void run_planes(const eng_layer *l, const void *packed, uint8_t *arena, u
     const void *const x = arena + l->x;
     void *const y = arena + l->y, *const words = scratch;
     uint8_t *const mixed = scratch + p->words;
-    const uint32_t reach = p->stride - 1, whole = p->rows / p->together, passes = whole + p->rows % p->together;
-    for (uint32_t from = 0, count; from < passes; from += count) {
-        const uint32_t most = from < whole ? whole - from : 1, together = from < whole ? p->together : 1;
-        count = most < p->band - reach ? most : p->band - reach;
-        for (uint32_t n = 0; n < count + reach; ++n) {
-            mix_planes(p, x, from + n, mixed + n * PLANES * p->plane);
+    const uint32_t most = p->stride == 1 ? p->band : (p->band - 1) / 2; /* passes */
+    for (uint32_t row = 0, many, together; row < p->rows; row += many * together) {
+        const uint32_t pairs = (p->rows - row) / 2;
+        together = pairs > 0 ? 2 : 1;
+        many = pairs == 0 ? 1 : pairs < most ? pairs : most;
+        const uint32_t first = p->stride == 1 ? row / 2 : row, count = p->stride == 1 ? many : many * together + 1;
+        mix_planes(p, x, first, count, mixed);
+        const planes_passes s = {p, many, mixed, words, (int8_t *)y + (size_t)row * p->row_codes};
+        if (p->stride == 1) {
+            together == 2 ? run_row_pairs(&s) : run_last_row(&s);
+        } else {
+            together == 2 ? run_strided_row_pairs(&s) : run_last_strided_row(&s);
         }
-        const planes_passes s = {p, count, mixed, words, (int8_t *)y + (size_t)from * p->together * p->row_codes};
-        any_passes_of_planes(&s, together);
     }
 }
 

@@ -20,6 +20,8 @@
  *   vec_store(v, limits, y)          clamps, writes the first `count` codes
  *   vec_store_four(v, limits, y)     the same of four vectors that lie next to each other, vec_store_full all of them
  *   vec_store_apart(v, vectors, limits, step, y)    the first `count` of each of three or four, `step` codes apart
+ *   ENG_SHORT_ROWS                   codes of the longest rows of a copy that are copied at once, or 0, and then eng_inside,
+ *                                    vec_padding(code), vec_inside(left, n), vec_copy_row(padding, inside, x, copy)
  *   copy_codes(x, n, copy), fill_codes(copy, n, c)  int8 codes to the copy's, and one code many times
  *   mix_rows(rows, n, mixed)         step i of n: code i of every row in rows; rounds n up to four vectors
  *   fill_steps(n, c, mixed)          one code in as many steps */

@@ -203,6 +203,16 @@ static sizes random_conv(eng_conv2d_s8_params *p)
     if (kind == 9) {
         random_3x3(p);
     }
+    if (kind == 1 && eng_rng_below(&rng, 2)) { /* as few inputs, and outputs by the sixteen, as quarters of vectors are for */
+        p->in_c = (uint16_t)(8 * between(1, 2));
+        p->out_c = (uint16_t)(16 * between(1, 4));
+        if (eng_rng_below(&rng, 2)) { /* and every other pixel */
+            const uint16_t h = between(1, 12), w = (uint16_t)(4 * between(1, 8));
+            const eng_window other = {
+                (uint16_t)(2 * h - eng_rng_below(&rng, 2)), (uint16_t)(2 * w), h, w, 1, 1, 2, 2, 1, 1, 0, 0};
+            p->window = other;
+        }
+    }
     p->zero_x = code();
     p->y = output();
     const sizes s = {(size_t)p->out_c * p->window.kernel_h * p->window.kernel_w * p->in_c, p->out_c};
@@ -354,6 +364,11 @@ static sizes random_params(uint8_t op, params *p)
         break;
     default:
         p->pool.window = window(between(1, 14), between(1, 14));
+        if (eng_rng_below(&rng, 4) == 0) { /* one window, the image */
+            const uint16_t h = between(1, 40), w = between(1, 20);
+            const eng_window all = {h, w, 1, 1, h, w, 1, 1, 1, 1, 0, 0};
+            p->pool.window = all;
+        }
         p->pool.channels = channels();
         p->pool.lo = -100;
         p->pool.hi = 100;

@@ -61,7 +61,7 @@ def build(folder: Path, *options: str) -> list[Path]:
         objects.append(folder / f"{source.stem}.o")
         jobs.append(subprocess.Popen([*command, *flags, "-c", source, "-o", objects[-1]]))
     assert all(job.wait() == 0 for job in jobs)
-    packing = ("across", "depthwise", "image", "lanes", "mul", "planes", "products", "winograd") if IS_X86 else ()
+    packing = ("across", "depthwise", "image", "lanes", "mul", "planes", "products", "quads", "winograd") if IS_X86 else ()
     shared = [twins / f"{name}.c" for name in ("dispatch", "elementwise", *packing)]
     sources = [*shared, *sorted((ROOT / "csrc" / "src").glob("*.c"))]
     programs = [folder / "test_twins", *([folder / "test_winograd"] if IS_X86 else [])]
