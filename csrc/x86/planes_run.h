@@ -188,6 +188,7 @@ ENG_INLINE void run_passes_of_planes(const planes_passes *s, planes_kernel k, en
     PASSES(name##_saturated, ENG_X86_BRIEF, __VA_ARGS__, true)                                                                 \
     PASSES(name##_brief, ENG_X86_BRIEF, __VA_ARGS__, false)                                                                    \
     PASSES(name##_signed, ENG_X86_BRIEF_SIGNED, __VA_ARGS__, false)                                                            \
+    PASSES(name##_quick, ENG_X86_QUICK, __VA_ARGS__, false)                                                                    \
     PASSES(name##_any, ENG_X86_DOUBLE, __VA_ARGS__, false)                                                                     \
     static void name(const planes_passes *s)                                                                                   \
     {                                                                                                                          \
@@ -197,6 +198,8 @@ ENG_INLINE void run_passes_of_planes(const planes_passes *s, planes_kernel k, en
             name##_brief(s);                                                                                                   \
         } else if (s->p->rounding == ENG_X86_BRIEF_SIGNED) {                                                                   \
             name##_signed(s);                                                                                                  \
+        } else if (s->p->rounding == ENG_X86_QUICK) {                                                                          \
+            name##_quick(s);                                                                                                   \
         } else {                                                                                                               \
             name##_any(s);                                                                                                     \
         }                                                                                                                      \
