@@ -3,6 +3,7 @@
  * products of bytes would be summed with saturation. */
 #include "depthwise.h"
 #include "narrow.h"
+#include "winograd.h"
 
 #define ENG_RAW        0
 #define ENG_THIRDS     0
@@ -73,8 +74,28 @@ ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
     }
 }
 
+/* See winograd_run.h. No pair of products saturates: winograd.h. */
+#define ENG_ROWS     3
+#define ENG_SHUFFLED 2
+
+ENG_INLINE eng_vec vec_dot_pairs(eng_vec acc, eng_vec w, eng_vec x)
+{
+    return vec_add(acc, _mm256_madd_epi16(x, w));
+}
+
+ENG_INLINE eng_vec vec_dot_pair(eng_vec acc, eng_vec w, eng_vec pairs, uint32_t i)
+{
+    return vec_dot_pairs(acc, w, vec_spread(pairs, i));
+}
+
+ENG_INLINE eng_vec vec_dot_at(eng_vec acc, eng_vec w, const int16_t *p)
+{
+    return vec_dot_pairs(acc, w, vec_pair(p));
+}
+
 #include "depthwise_run.h"
 #include "products_run.h"
+#include "winograd_run.h"
 
 static __attribute__((noinline)) void quick_codes(const int32_t *lane, const int32_t *acc, int32_t *codes)
 {
@@ -97,6 +118,11 @@ void eng_avx2_products(const eng_layer *l, const void *packed, uint8_t *arena, u
         return;
     }
     run_products(l, packed, arena, scratch);
+}
+
+void eng_avx2_winograd(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_winograd(l, packed, arena, scratch);
 }
 
 void eng_avx2_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

@@ -358,7 +358,8 @@ ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
     }
 }
 
-/* Of minimal filtering, see winograd_run.h. Half of the loads that spread pairs are as many as there is time for. */
+/* Of minimal filtering, see winograd_run.h. Two loads a cycle are too few to spread all pairs, shuffles run beside them. */
+#define ENG_ROWS     6
 #define ENG_SHUFFLED 2
 
 ENG_INLINE eng_vec vec_widen(const int8_t *x)

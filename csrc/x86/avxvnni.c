@@ -3,6 +3,7 @@
  * is unsigned, so that the image holds codes + 128. What multiplies nothing is AVX2's. */
 #include "depthwise.h"
 #include "products.h"
+#include "winograd.h"
 
 #define ENG_RAW        1
 #define ENG_THIRDS     0
@@ -102,12 +103,39 @@ ENG_INLINE void mix_rows(const int8_t *const *rows, size_t n, uint8_t *mixed)
     }
 }
 
+/* See winograd_run.h. */
+#define ENG_ROWS     3
+#define ENG_SHUFFLED 2
+
+ENG_INLINE eng_vec vec_dot_pairs(eng_vec acc, eng_vec w, eng_vec x)
+{
+    acc = _mm256_dpwssd_avx_epi32(acc, x, w);
+    __asm__("" : "+x"(acc)); /* as in vec_dot */
+    return acc;
+}
+
+ENG_INLINE eng_vec vec_dot_pair(eng_vec acc, eng_vec w, eng_vec pairs, uint32_t i)
+{
+    return vec_dot_pairs(acc, w, vec_spread(pairs, i));
+}
+
+ENG_INLINE eng_vec vec_dot_at(eng_vec acc, eng_vec w, const int16_t *p)
+{
+    return vec_dot_pairs(acc, w, vec_pair(p));
+}
+
 #include "depthwise_run.h"
 #include "products_run.h"
+#include "winograd_run.h"
 
 void eng_avxvnni_products(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
 {
     run_products(l, packed, arena, scratch);
+}
+
+void eng_avxvnni_winograd(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)
+{
+    run_winograd(l, packed, arena, scratch);
 }
 
 void eng_avxvnni_depthwise(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch)

@@ -84,7 +84,7 @@ bool eng_isa_available(eng_isa isa)
 /* What an instruction set has. */
 typedef struct {
     eng_x86_format format;
-    eng_prepared_run products, depthwise, winograd; /* null if there is none */
+    eng_prepared_run products, depthwise, winograd;
     eng_prepared_batch dense;
     const eng_prepared_run *elementwise; /* by operator */
     const eng_edges *edges;
@@ -95,7 +95,7 @@ static const twins *twins_of(eng_isa isa)
     static const twins avx2 = {{8, 2, 128, false, eng_avx2_quick},
                                eng_avx2_products,
                                eng_avx2_depthwise,
-                               NULL,
+                               eng_avx2_winograd,
                                eng_avx2_dense,
                                eng_avx2_elementwise,
                                &eng_avx2_edges};
@@ -103,7 +103,7 @@ static const twins *twins_of(eng_isa isa)
     static const twins avxvnni = {{8, 1, 128, true, eng_avx2_quick},
                                   eng_avxvnni_products,
                                   eng_avxvnni_depthwise,
-                                  NULL,
+                                  eng_avxvnni_winograd,
                                   eng_avxvnni_dense,
                                   eng_avx2_elementwise,
                                   &eng_avx2_edges};
@@ -136,7 +136,7 @@ static bool is_products(const eng_layer *l)
 
 static bool is_winograd(const twins *t, const eng_layer *l, eng_x86_winograd *p)
 {
-    return t->winograd != NULL && eng_x86_winograd_plan(&t->format, l, p) && eng_x86_winograd_pays(&t->format, p);
+    return eng_x86_winograd_plan(&t->format, l, p) && eng_x86_winograd_pays(&t->format, p);
 }
 
 /* Not every processor with VNNI has it. */

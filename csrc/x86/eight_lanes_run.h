@@ -258,4 +258,43 @@ ENG_INLINE void vec_store_apart(const eng_vec *v, uint32_t vectors, const eng_li
     }
 }
 
+/* Of minimal filtering, see winograd_run.h. */
+ENG_INLINE eng_vec vec_widen(const int8_t *x)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)x));
+}
+
+/* 16 channels of one tile. */
+ENG_INLINE eng_vec vec_chunks(const int16_t *const *at, size_t offset)
+{
+    return _mm256_loadu_si256((const void *)(at[0] + offset));
+}
+
+ENG_INLINE eng_vec vec_pairs(const int16_t *p)
+{
+    return _mm256_broadcastsi128_si256(_mm_load_si128((const void *)p));
+}
+
+/* Pair number i of the four. */
+ENG_INLINE eng_vec vec_spread(eng_vec pairs, uint32_t i)
+{
+    switch (i) {
+    case 0:
+        return _mm256_shuffle_epi32(pairs, 0x00);
+    case 1:
+        return _mm256_shuffle_epi32(pairs, 0x55);
+    case 2:
+        return _mm256_shuffle_epi32(pairs, 0xaa);
+    default:
+        return _mm256_shuffle_epi32(pairs, 0xff);
+    }
+}
+
+ENG_INLINE eng_vec vec_pair(const int16_t *p)
+{
+    int32_t pair;
+    __builtin_memcpy(&pair, p, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
 #endif

@@ -47,7 +47,7 @@ static bool is_bounded(const eng_layer *l)
 
 static void plan_lines(const eng_x86_format *format, const eng_window *v, eng_x86_winograd *p)
 {
-    const uint32_t unit = 2u * format->lanes, tiles = format->lanes / 4u;
+    const uint32_t unit = 2u * format->lanes;
     const uint32_t columns = ENG_X86_TILE * p->tile_columns + 2;
     const uint32_t right = columns > v->pad_left + UINT32_C(1) * v->in_w ? columns - v->pad_left - v->in_w : 0;
     p->first = (size_t)ceiling(p->left * p->channels, unit) * unit;
@@ -55,21 +55,21 @@ static void plan_lines(const eng_x86_format *format, const eng_window *v, eng_x8
     /* The last chunk of the last pixel may be short. */
     const size_t codes = p->first + p->x_row + p->right + ENG_X86_CHUNK;
     p->line = (codes + unit - 1) / unit * unit;
-    for (p->band = 1; p->band < p->tile_rows && p->band * p->tile_columns % tiles != 0; ++p->band) {
+    for (p->band = 1; p->band < p->tile_rows && p->band * p->tile_columns % ENG_X86_TILES != 0; ++p->band) {
     }
 }
 
 static void plan_offsets(const eng_x86_format *format, eng_x86_winograd *p)
 {
-    const size_t vector = (size_t)format->lanes * sizeof(int32_t), tiles = format->lanes / 4u;
+    const size_t vector = (size_t)format->lanes * sizeof(int32_t);
     p->lane = eng_x86_aligned(sizeof *p);
     p->start = eng_x86_aligned(p->lane + 2 * eng_x86_lanes_size(format, p->blocks));
     p->w = eng_x86_aligned(p->start + p->blocks * vector);
     p->size = p->w + (size_t)p->blocks * p->eights * ENG_X86_POINTS * ENG_X86_POINTS * (ENG_X86_EIGHT / 2) * vector;
     p->lines = eng_x86_aligned(p->x_row);
     p->tiles = eng_x86_aligned(p->lines + p->band * ENG_X86_POINTS * p->line * sizeof(int16_t));
-    p->sums = p->tiles + p->chunks * ENG_X86_POINTS * ENG_X86_POINTS * tiles * ENG_X86_CHUNK * sizeof(int16_t);
-    p->scratch = p->sums + ENG_X86_POINTS * ENG_X86_TILE * tiles * vector;
+    p->sums = p->tiles + p->chunks * ENG_X86_POINTS * ENG_X86_POINTS * ENG_X86_TILES * ENG_X86_CHUNK * sizeof(int16_t);
+    p->scratch = p->sums + ENG_X86_POINTS * ENG_X86_TILE * ENG_X86_TILES * vector;
 }
 
 bool eng_x86_winograd_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_winograd *p)
@@ -105,19 +105,29 @@ bool eng_x86_winograd_plan(const eng_x86_format *format, const eng_layer *l, eng
     return true;
 }
 
-/* Cycles, roughly, measured on shapes of 2 x 2 to 96 x 96 pixels and 3 to 100 channels: those of a group are for transforming a
- * chunk of channels, for summing an eight of them and for storing a block; those of the direct kernel, in hundredths, for a
- * step of four codes, of a whole block, of up to half a block and of more. A gain of less than a twentieth is left alone. */
+/* Cycles, roughly, measured on shapes of 2 x 2 to 96 x 96 pixels and 3 to 100 channels: of a group of tiles those for
+ * transforming a chunk of channels, for summing an eight of them and for storing a block, and in hundredths those of the direct
+ * kernel for a step of a block. */
+typedef struct {
+    uint32_t chunk, eight, block, step;
+} costs;
+
+static const costs *costs_of(const eng_x86_format *format)
+{
+    static const costs words = {450, 415, 370, 66}, eight_lanes = {380, 330, 310, 61}, sixteen_lanes = {300, 320, 280, 59};
+    return format->code_bytes == 2 ? &words : format->lanes == 8 ? &eight_lanes : &sixteen_lanes;
+}
+
+/* A block of outputs that is not whole costs the direct kernel 7/10 of one if up to half of it is used, else 12/10. A gain of
+ * less than a twentieth is left alone. */
 bool eng_x86_winograd_pays(const eng_x86_format *format, const eng_x86_winograd *p)
 {
-    const uint64_t tiles = (uint64_t)p->tile_rows * p->tile_columns, in_group = format->lanes / 4u;
-    const uint64_t group = 300 * p->chunks + p->blocks * (320 * p->eights + UINT64_C(280));
-    const uint64_t steps = (uint64_t)p->out_h * p->out_w * 3 * ceiling(3 * p->channels, ENG_X86_STEP);
-    const uint32_t rest = p->out_c % format->lanes;
-    const uint64_t block = 59 * (p->out_c / format->lanes) + UINT64_C(1) * (rest == 0                   ? 0
-                                                                            : 2 * rest <= format->lanes ? 41
-                                                                                                        : 70);
-    return (tiles + in_group - 1) / in_group * group * 105 < steps * block;
+    const costs *const cost = costs_of(format);
+    const uint64_t tiles = (uint64_t)p->tile_rows * p->tile_columns, groups = (tiles + ENG_X86_TILES - 1) / ENG_X86_TILES;
+    const uint64_t group = cost->chunk * p->chunks + (uint64_t)p->blocks * (cost->eight * p->eights + cost->block);
+    const uint32_t row = ceiling(3 * p->channels * format->code_bytes, ENG_X86_STEP), rest = p->out_c % format->lanes;
+    const uint32_t tenths = p->out_c / format->lanes * 10 + (rest == 0 ? 0 : 2 * rest <= format->lanes ? 7 : 12);
+    return groups * group * 1050 < (uint64_t)p->out_h * p->out_w * 3 * row * tenths * cost->step;
 }
 
 /* Transformed weights of output n and channel c. */

@@ -33,8 +33,9 @@
  * nothing.
  *
  * Codes are transformed along columns in rows of x as they lie (`lines`), for all columns of a row of tiles, then along rows
- * for ENG_LANES / 4 tiles, whose products with a block of outputs follow, column of points by column. Sums of a column are
- * transformed in registers. Padding is code zero_x like any other: its column transform is a constant, and rows of it are read.
+ * for a group of tiles, whose products with a block of outputs follow, column of points by column. Sums of a column are
+ * transformed before they are stored. Padding is code zero_x like any other: its column transform is a constant, and rows of it
+ * are read.
  */
 #ifndef ENG_X86_WINOGRAD_H
 #define ENG_X86_WINOGRAD_H
@@ -43,6 +44,7 @@
 #include "lanes.h"
 
 #define ENG_X86_TILE    4                    /* outputs along each axis of a tile */
+#define ENG_X86_TILES   4                    /* in a group */
 #define ENG_X86_POINTS  6                    /* of each axis, and codes that a tile reads */
 #define ENG_X86_CHUNK   16                   /* channels that are transformed together */
 #define ENG_X86_EIGHT   8                    /* channels whose weights lie together: four pairs */
@@ -85,6 +87,8 @@ bool eng_x86_winograd_pays(const eng_x86_format *format, const eng_x86_winograd 
 void eng_x86_winograd_pack(const eng_x86_format *format, const eng_layer *l, void *packed);
 
 /* The twins. */
+void eng_avx2_winograd(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
+void eng_avxvnni_winograd(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 void eng_avx512vnni_winograd(const eng_layer *l, const void *packed, uint8_t *arena, uint8_t *scratch);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loops over a packed form of 3 x 3 convolutions as winograd.h says; vectors as twin.h says, and
- *   ENG_SHUFFLED                     of a group's ENG_TILES tiles, how many have their pairs spread by shuffles, not by loads
+ *   ENG_ROWS                         points of a column that share a pass: their sums for all tiles of a group fit registers
+ *   ENG_SHUFFLED                     of a group's tiles, how many have their pairs spread by shuffles, not by loads
  *   vec_widen(x)                     codes as int16, a vector of them
  *   vec_chunks(at)                   a chunk of channels of each tile that fits a vector, at[0] the first one's
  *   vec_pairs(p)                     the four pairs at p in every four lanes
@@ -12,10 +13,8 @@
 #include "twin.h"
 #include "winograd.h"
 
-#define ENG_TILES  (ENG_LANES / 4) /* in a group */
-#define CHUNKS     (ENG_LANES / 8) /* in a vector */
-#define GROUP      ((size_t)ENG_TILES * ENG_X86_CHUNK)
-#define ROW_POINTS (ENG_X86_POINTS * ENG_TILES) /* sums of a column of points, [point of rows][tile] */
+#define CHUNKS (ENG_LANES / 8) /* in a vector */
+#define GROUP  ((size_t)ENG_X86_TILES * ENG_X86_CHUNK)
 
 /* Vectors whose elements wrap. */
 typedef uint16_t eng_halves __attribute__((vector_size(4 * ENG_LANES)));
@@ -123,7 +122,7 @@ static __attribute__((noinline)) void fill_tiles(const eng_x86_winograd *p, cons
 /* Sums of one point of rows over the channels of an eight. */
 ENG_INLINE void sum_pairs(const int16_t *x, const int16_t *w, eng_vec *acc)
 {
-    eng_vec pairs[ENG_TILES];
+    eng_vec pairs[ENG_X86_TILES];
 #pragma GCC unroll 4
     for (uint32_t t = 0; t < ENG_SHUFFLED; ++t) {
         pairs[t] = vec_pairs(x + t * ENG_X86_CHUNK);
@@ -132,10 +131,24 @@ ENG_INLINE void sum_pairs(const int16_t *x, const int16_t *w, eng_vec *acc)
     for (uint32_t i = 0; i < ENG_X86_EIGHT / 2; ++i) {
         const eng_vec weights = vec_load(w + i * 2 * ENG_LANES);
 #pragma GCC unroll 4
-        for (uint32_t t = 0; t < ENG_TILES; ++t) {
+        for (uint32_t t = 0; t < ENG_X86_TILES; ++t) {
             acc[t] = t < ENG_SHUFFLED ? vec_dot_pair(acc[t], weights, pairs[t], i)
                                       : vec_dot_at(acc[t], weights, x + t * ENG_X86_CHUNK + 2 * i);
         }
+    }
+}
+
+/* Sums of ENG_ROWS points of a column: [point][tile]. */
+ENG_INLINE void sum_rows(const int16_t *x, const int16_t *w, uint32_t eights, eng_vec *acc)
+{
+    for (uint32_t k = 0; k < eights; ++k) {
+#pragma GCC unroll 6
+        for (uint32_t row = 0; row < ENG_ROWS; ++row) {
+            sum_pairs(x + row * GROUP, w + row * (ENG_X86_EIGHT * ENG_LANES), acc + row * ENG_X86_TILES);
+        }
+        w += ENG_X86_POINTS * ENG_X86_EIGHT * ENG_LANES;
+        /* Two eights to a chunk. Not by a condition, or gcc 12 makes loads redundant and accumulators go to memory. */
+        x += ENG_X86_EIGHT + k % 2 * (ENG_X86_POINTS * GROUP - 2 * ENG_X86_EIGHT);
     }
 }
 
@@ -143,31 +156,26 @@ ENG_INLINE void sum_pairs(const int16_t *x, const int16_t *w, eng_vec *acc)
 static __attribute__((noinline)) void sum_column(const int16_t *x, const int16_t *w, uint32_t eights, const int32_t *start,
                                                  eng_vec *partial)
 {
-    eng_vec acc[ROW_POINTS];
+    eng_vec acc[ENG_X86_POINTS * ENG_X86_TILES];
+#pragma GCC unroll 2
+    for (uint32_t row = 0; row < ENG_X86_POINTS; row += ENG_ROWS) {
 #pragma GCC unroll 24
-    for (uint32_t i = 0; i < ROW_POINTS; ++i) {
-        acc[i] = i / ENG_TILES == 1 ? vec_load(start) : vec_zero();
-    }
-    for (uint32_t k = 0; k < eights; ++k) {
-#pragma GCC unroll 6
-        for (uint32_t row = 0; row < ENG_X86_POINTS; ++row) {
-            sum_pairs(x + row * GROUP, w + row * (ENG_X86_EIGHT * ENG_LANES), acc + row * ENG_TILES);
+        for (uint32_t i = row * ENG_X86_TILES; i < (row + ENG_ROWS) * ENG_X86_TILES; ++i) {
+            acc[i] = i / ENG_X86_TILES == 1 ? vec_load(start) : vec_zero();
         }
-        w += ENG_X86_POINTS * ENG_X86_EIGHT * ENG_LANES;
-        /* Two eights to a chunk. Not by a condition, or gcc 12 makes loads redundant and accumulators go to memory. */
-        x += ENG_X86_EIGHT + k % 2 * (ENG_X86_POINTS * GROUP - 2 * ENG_X86_EIGHT);
+        sum_rows(x + row * GROUP, w + row * (ENG_X86_EIGHT * ENG_LANES), eights, acc + row * ENG_X86_TILES);
     }
 #pragma GCC unroll 4
-    for (uint32_t t = 0; t < ENG_TILES; ++t) {
+    for (uint32_t t = 0; t < ENG_X86_TILES; ++t) {
         eng_words m[ENG_X86_POINTS], y[ENG_X86_TILE];
 #pragma GCC unroll 6
         for (uint32_t row = 0; row < ENG_X86_POINTS; ++row) {
-            m[row] = (eng_words)acc[row * ENG_TILES + t];
+            m[row] = (eng_words)acc[row * ENG_X86_TILES + t];
         }
         transform_sums(m, y);
 #pragma GCC unroll 4
         for (uint32_t i = 0; i < ENG_X86_TILE; ++i) {
-            vec_keep(partial + i * ENG_TILES + t, (eng_vec)y[i]);
+            vec_keep(partial + i * ENG_X86_TILES + t, (eng_vec)y[i]);
         }
     }
 }
@@ -194,7 +202,7 @@ ENG_INLINE void store_row(const block_writing *b, const eng_vec *partial, uint32
     eng_vec codes[ENG_X86_TILE];
 #pragma GCC unroll 6
     for (uint32_t j = 0; j < ENG_X86_POINTS; ++j) {
-        m[j] = (eng_words)vec_load(partial + (j * ENG_X86_TILE + i) * ENG_TILES);
+        m[j] = (eng_words)vec_load(partial + (j * ENG_X86_TILE + i) * ENG_X86_TILES);
     }
     transform_sums(m, z);
 #pragma GCC unroll 4
@@ -214,7 +222,7 @@ ENG_INLINE void store_tiles(const block_writing *b, const tile *group, const eng
 {
     const eng_quick k = quick_constants(b->lane, loops);
     const size_t row = (size_t)b->p->out_w * b->p->out_c;
-    for (uint32_t t = 0; t < ENG_TILES; ++t) {
+    for (uint32_t t = 0; t < ENG_X86_TILES; ++t) {
         int8_t *y = group[t].y + output;
 #pragma GCC unroll 4
         for (uint32_t i = 0; i < ENG_X86_TILE; ++i) {
@@ -259,13 +267,13 @@ static void run_group(const eng_x86_winograd *p, const tile *group, int16_t *til
     const size_t w_column = (size_t)p->eights * ENG_X86_POINTS * ENG_X86_EIGHT * ENG_LANES;
     static const int32_t none[ENG_LANES] __attribute__((aligned(64)));
     const int16_t *w = weights;
-    for (uint32_t t = 0; t < ENG_TILES; t += CHUNKS) {
+    for (uint32_t t = 0; t < ENG_X86_TILES; t += CHUNKS) {
         fill_tiles(p, group + t, tiles + t * ENG_X86_CHUNK);
     }
     for (uint32_t block = 0; block < p->blocks; ++block) {
         for (uint32_t column = 0; column < ENG_X86_POINTS; ++column) {
             const int32_t *const from = column == 1 ? (const int32_t *)start + block * ENG_LANES : none;
-            sum_column(tiles + column * x_column, w, p->eights, from, partial + column * (ENG_X86_TILE * ENG_TILES));
+            sum_column(tiles + column * x_column, w, p->eights, from, partial + column * (ENG_X86_TILE * ENG_X86_TILES));
             w += w_column;
         }
         store_block(p, block, group, partial);
@@ -287,20 +295,20 @@ static tile tile_at(const eng_x86_winograd *p, uint32_t row, uint32_t column, co
 static void run_band(const eng_x86_winograd *p, uint32_t first, uint32_t rows, uint8_t *scratch, int8_t *y)
 {
     void *const lines = scratch + p->lines, *const tiles = scratch + p->tiles, *const partial = scratch + p->sums;
-    tile group[ENG_TILES];
+    tile group[ENG_X86_TILES];
     uint32_t count = 0;
     for (uint32_t r = 0; r < rows; ++r) {
         const int16_t *const row = (const int16_t *)lines + r * ENG_X86_POINTS * p->line;
         for (uint32_t column = 0; column < p->tile_columns; ++column) {
             group[count++] = tile_at(p, first + r, column, row, y);
-            if (count == ENG_TILES) {
+            if (count == ENG_X86_TILES) {
                 run_group(p, group, tiles, partial);
                 count = 0;
             }
         }
     }
     if (count > 0) {
-        for (uint32_t i = count; i < ENG_TILES; ++i) { /* tiles that have no outputs */
+        for (uint32_t i = count; i < ENG_X86_TILES; ++i) { /* tiles that have no outputs */
             group[i] = group[0];
             group[i].rows = 0;
         }

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from judged import ISAS, available_isas
-from random_graphs import Activation, Chain
+from random_graphs import Activation, Chain, Padding
 
 import engine
 
@@ -131,6 +131,19 @@ def test_ends_of_the_range_do_not_saturate(shape, least, monkeypatch):
         model = engine.Model(chain.graph())
         found[isa] = np.concatenate([model.run(each[np.newaxis]) for each in x])
         np.testing.assert_array_equal(model.run(x), found[isa], err_msg=f"{isa}, as a batch")
+    for isa, y in found.items():
+        np.testing.assert_array_equal(y, found["portable"], err_msg=isa)
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((32, 32, 16), 16), ((9, 17, 24), 40), ((8, 8, 64), 64), ((7, 5, 33), 8)])
+def test_convolutions_of_3x3_for_which_there_are_twins_of_their_own(shape, channels, monkeypatch):
+    graph = Chain(shape).conv(channels, 3, padding=Padding.SAME).conv(17, 3, activation=Activation.RELU).graph()
+    x = np.random.default_rng(channels).integers(-128, 128, (40, *shape)).astype(np.int8)
+    found = {}
+    for isa in available_isas():
+        monkeypatch.setenv("ENGINE_ISA", isa)
+        found[isa] = engine.Model(graph).run(x)
+        np.testing.assert_array_equal(engine.Model(graph, threads=2).run(x), found[isa], err_msg=isa)
     for isa, y in found.items():
         np.testing.assert_array_equal(y, found["portable"], err_msg=isa)
 

@@ -17,6 +17,10 @@ typedef struct {
 } twin;
 
 static const twin twins[ENG_ISA_COUNT] = {
+    [ENG_ISA_AVX2] = {{8, 2, 128, false, eng_avx2_quick}, eng_avx2_winograd},
+#ifndef ENG_WITHOUT_AVXVNNI
+    [ENG_ISA_AVXVNNI] = {{8, 1, 128, true, eng_avx2_quick}, eng_avxvnni_winograd},
+#endif
     [ENG_ISA_AVX512VNNI] = {{16, 1, 128, true, eng_avx512vnni_quick}, eng_avx512vnni_winograd}};
 
 /* The matrices of winograd.h, typed again. */
