@@ -280,27 +280,22 @@ static void run_group(const eng_x86_winograd *p, const tile *group, int16_t *til
     }
 }
 
-/* Tile number `column` of row `row`, of which `lines` are. */
-static tile tile_at(const eng_x86_winograd *p, uint32_t row, uint32_t column, const int16_t *lines, int8_t *y)
-{
-    const uint32_t h = row * ENG_X86_TILE, w = column * ENG_X86_TILE;
-    const tile t = {.lines = lines + p->first + w * (size_t)p->channels - (size_t)p->left * p->channels,
-                    .y = y + ((size_t)h * p->out_w + w) * p->out_c,
-                    .rows = p->out_h - h < ENG_X86_TILE ? p->out_h - h : ENG_X86_TILE,
-                    .columns = p->out_w - w < ENG_X86_TILE ? p->out_w - w : ENG_X86_TILE};
-    return t;
-}
-
 /* `rows` rows of tiles, in groups that take no notice of where one ends. */
 static void run_band(const eng_x86_winograd *p, uint32_t first, uint32_t rows, uint8_t *scratch, int8_t *y)
 {
     void *const lines = scratch + p->lines, *const tiles = scratch + p->tiles, *const partial = scratch + p->sums;
+    const size_t x_step = (size_t)ENG_X86_TILE * p->channels, y_step = (size_t)ENG_X86_TILE * p->out_c;
+    const uint32_t last = p->out_w - (p->tile_columns - 1) * ENG_X86_TILE;
     tile group[ENG_X86_TILES];
     uint32_t count = 0;
     for (uint32_t r = 0; r < rows; ++r) {
-        const int16_t *const row = (const int16_t *)lines + r * ENG_X86_POINTS * p->line;
-        for (uint32_t column = 0; column < p->tile_columns; ++column) {
-            group[count++] = tile_at(p, first + r, column, row, y);
+        const uint32_t below = p->out_h - (first + r) * ENG_X86_TILE;
+        tile t = {.lines = (const int16_t *)lines + r * ENG_X86_POINTS * p->line + p->first - (size_t)p->left * p->channels,
+                  .y = y + (size_t)(first + r) * ENG_X86_TILE * p->out_w * p->out_c,
+                  .rows = below < ENG_X86_TILE ? below : ENG_X86_TILE};
+        for (uint32_t column = 1; column <= p->tile_columns; ++column, t.lines += x_step, t.y += y_step) {
+            t.columns = column < p->tile_columns ? ENG_X86_TILE : last;
+            group[count++] = t;
             if (count == ENG_X86_TILES) {
                 run_group(p, group, tiles, partial);
                 count = 0;
