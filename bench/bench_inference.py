@@ -6,8 +6,9 @@ been compared with those of TensorFlow Lite's reference kernels. Ratios are of m
 threads every contender's go to sleep before the next one's turn. ONNX Runtime gets the model as bench/onnx_model.py converts
 it, and the note says how many of its codes differ.
 
-The peak is measured, bench/peak.c: the kernels' multiply-add on registers alone, on one core. A model with operators that the
-engine does not support is recorded as such. With ``ENGINE_ISA`` set, results go to a file of their own.
+The peak is measured, bench/peak.c: the kernels' multiply-add on registers alone, on one core. Convolutions by minimal filtering
+count with all of the model's multiply-adds, and may exceed it. A model with operators that the engine does not support is
+recorded as such. With ``ENGINE_ISA`` set, results go to a file of their own.
 """
 
 from __future__ import annotations
