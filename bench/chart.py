@@ -1,6 +1,7 @@
 """docs/inference.md's tables and docs/inference.svg, from what bench/bench_inference.py measured.
 
-``python bench/chart.py`` writes both; a test holds them against bench/results/inference.json.
+``python bench/chart.py`` writes both; a test holds them against bench/results/inference.json and, for the other instruction
+sets, the files that runs with ``ENGINE_ISA`` wrote.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results" / "inference.json"
+OTHERS = ("avxvnni", "avx2")
 PAGE = ROOT / "docs" / "inference.md"
 PICTURE = ROOT / "docs" / "inference.svg"
 COLOURS = {
@@ -64,6 +66,22 @@ def tables(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def sets_table(found: dict[str, dict[str, Any]]) -> str:
+    """Markdown: batch 1 on one thread with the instruction sets that are forced, by their names."""
+    by_set = {name: rows(each["results"], 1, 1) for name, each in found.items()}
+    head = ["model", *(title for name in by_set for title in (f"{name}, µs", "TFLite XNNPACK"))]
+    lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    for model in next(iter(by_set.values())):
+        each = [measured[model] for measured in by_set.values()]
+        cells = [
+            cell for row in each for cell in (f"{row['us median']['engine']:,.2f}", f"{row['ratio']['TFLite XNNPACK']:.2f}")
+        ]
+        lines.append(f"| {' | '.join([model, *cells])} |")
+    commits = ", ".join(f"`{name}` at {each['machine']['commit']}" for name, each in found.items())
+    about = f"The same with `ENGINE_ISA` set, against the same XNNPACK, which keeps AVX-512-VNNI: {commits}."
+    return "\n".join(["### Other instruction sets, batch 1, 1 thread", "", about, "", *lines])
+
+
 def _length(ratio: float) -> float:
     """Pixels of a bar: logarithmic, from a quarter of engine's time to 64 times as much."""
     full = WIDTH - LABEL - 60
@@ -91,17 +109,22 @@ def picture(results: Results) -> str:
     return "\n".join([head, "<title>Time of a call over engine's, batch 1, one thread</title>", *legend, *parts, "</svg>", ""])
 
 
-def page(text: str, found: dict[str, Any]) -> str:
+def page(text: str, found: dict[str, Any], others: dict[str, dict[str, Any]]) -> str:
     """The page with its tables, and the machine that they are from, replaced."""
     machine = found["machine"]
     about = f"Measured on {machine['cpu']} with `{machine['instructions']}` kernels, commit {machine['commit']}."
-    replacement = f"<!-- tables -->\n{about}\n\n{tables(found['results'])}\n<!-- end of tables -->"
+    replacement = f"<!-- tables -->\n{about}\n\n{tables(found['results'])}\n\n{sets_table(others)}\n<!-- end of tables -->"
     return re.sub(r"<!-- tables -->.*<!-- end of tables -->", lambda _: replacement, text, flags=re.DOTALL)
+
+
+def load_others() -> dict[str, dict[str, Any]]:
+    """Return what the runs with other instruction sets wrote, by set."""
+    return {name: load(RESULTS.with_name(f"inference-{name}.json")) for name in OTHERS}
 
 
 def main() -> None:
     found = load()
-    PAGE.write_text(page(PAGE.read_text(), found))
+    PAGE.write_text(page(PAGE.read_text(), found, load_others()))
     PICTURE.write_text(picture(found["results"]))
 
 
