@@ -134,34 +134,11 @@ static bool is_products(const eng_layer *l)
     return l->op == ENG_OP_DENSE_S8 || l->op == ENG_OP_CONV2D_S8 || l->op == ENG_OP_CONV2D_MAX_POOL2D_S8;
 }
 
-static bool is_winograd(const twins *t, const eng_layer *l, eng_x86_winograd *p)
-{
-    return eng_x86_winograd_plan(&t->format, l, p) && eng_x86_winograd_pays(&t->format, p);
-}
-
 /* Not every processor with VNNI has it. */
 static bool has_vbmi(eng_isa isa)
 {
     uint32_t eax, ebx, ecx = 0, edx;
     return isa == ENG_ISA_AVX512VNNI && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit_AVX512VBMI) != 0;
-}
-
-/* Whether a layer's lanes are positions. */
-static bool is_across(eng_isa isa, const eng_layer *l, eng_x86_across *across)
-{
-    return l->op == ENG_OP_CONV2D_S8 && has_vbmi(isa) && eng_x86_across_plan(&twins_of(isa)->format, l, across);
-}
-
-/* Whether a layer's rows are mixed into planes. */
-static bool is_planes(eng_isa isa, const eng_layer *l, eng_x86_planes *planes)
-{
-    return isa == ENG_ISA_AVX512VNNI && eng_x86_planes_plan(&twins_of(isa)->format, l, planes);
-}
-
-/* Whether a quarter of a layer's vectors is a point. */
-static bool is_quads(eng_isa isa, const eng_layer *l, eng_x86_quads *quads)
-{
-    return isa == ENG_ISA_AVX512VNNI && eng_x86_quads_plan(&twins_of(isa)->format, l, quads);
 }
 
 static eng_prepared_run table_of(eng_isa isa)
@@ -172,59 +149,82 @@ static eng_prepared_run table_of(eng_isa isa)
     return isa == ENG_ISA_PORTABLE ? eng_portable_table : eng_avx2_table;
 }
 
-static eng_prepared prepare_elementwise(eng_isa isa, const eng_layer *l)
+/* How a layer is computed, and what writes its packed form. */
+typedef struct {
+    eng_prepared prepared;
+    void (*pack)(const eng_x86_format *format, const eng_layer *l, void *packed);
+} form;
+
+static void pack_mul(const eng_x86_format *format, const eng_layer *l, void *packed)
 {
-    const eng_prepared portable = {run_portable, NULL, 0, 0};
+    (void)eng_x86_mul_plan(format, l, packed);
+}
+
+static void pack_elementwise(const eng_x86_format *format, const eng_layer *l, void *packed)
+{
+    (void)format;
+    eng_x86_elementwise_pack(l, packed);
+}
+
+static form elementwise_form(eng_isa isa, const eng_layer *l)
+{
+    const form portable = {{run_portable, NULL, 0, 0}, NULL};
     const twins *const t = twins_of(isa);
-    eng_prepared prepared = {eng_is_table(l) ? table_of(isa) : t != NULL ? t->elementwise[l->op] : NULL, NULL, 0, 0};
-    if (prepared.run == NULL || !eng_x86_elementwise_plan(l, &prepared.packed_size, &prepared.scratch_size)) {
+    form found = {{eng_is_table(l) ? table_of(isa) : t != NULL ? t->elementwise[l->op] : NULL, NULL, 0, 0}, pack_elementwise};
+    if (found.prepared.run == NULL || !eng_x86_elementwise_plan(l, &found.prepared.packed_size, &found.prepared.scratch_size)) {
         return portable;
     }
-    return prepared;
+    return found;
+}
+
+/* The forms for some shapes come before those for any. */
+static form conv_form(eng_isa isa, const twins *t, const eng_layer *l)
+{
+    const eng_x86_format *const f = &t->format;
+    eng_x86_across across;
+    eng_x86_quads quads;
+    eng_x86_planes planes;
+    eng_x86_winograd winograd;
+    eng_x86_products products;
+    eng_x86_depthwise depthwise;
+    if (has_vbmi(isa) && eng_x86_across_plan(f, l, &across)) {
+        return (form){{eng_avx512vbmi_across, NULL, across.size, 0}, eng_x86_across_pack};
+    }
+    if (isa == ENG_ISA_AVX512VNNI && eng_x86_quads_plan(f, l, &quads)) {
+        return (form){{eng_avx512vnni_quads, NULL, quads.size, 0}, eng_x86_quads_pack};
+    }
+    if (isa == ENG_ISA_AVX512VNNI && eng_x86_planes_plan(f, l, &planes)) {
+        return (form){{eng_avx512vnni_planes, NULL, planes.size, planes.scratch}, eng_x86_planes_pack};
+    }
+    if (eng_x86_winograd_plan(f, l, &winograd) && eng_x86_winograd_pays(f, &winograd)) {
+        return (form){{t->winograd, NULL, winograd.size, winograd.scratch}, eng_x86_winograd_pack};
+    }
+    if (is_products(l) && eng_x86_products_plan(f, l, &products)) {
+        const eng_prepared_batch batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
+        return (form){{t->products, batch, products.size, products.scratch}, eng_x86_products_pack};
+    }
+    if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(f, l, &depthwise)) {
+        return (form){{t->depthwise, NULL, depthwise.size, depthwise.scratch}, eng_x86_depthwise_pack};
+    }
+    return elementwise_form(isa, l);
+}
+
+static form form_of(eng_isa isa, const eng_layer *l)
+{
+    const twins *const t = twins_of(isa);
+    eng_x86_mul mul;
+    if (t == NULL) {
+        return elementwise_form(isa, l);
+    }
+    if (l->op == ENG_OP_MUL_S8 && eng_x86_mul_plan(&t->format, l, &mul)) {
+        return (form){{t->elementwise[l->op], NULL, sizeof mul, mul.room}, pack_mul};
+    }
+    return conv_form(isa, t, l);
 }
 
 eng_prepared eng_prepare(eng_isa isa, const eng_layer *l)
 {
-    eng_prepared prepared = {run_portable, NULL, 0, 0};
-    const twins *t = twins_of(isa);
-    eng_x86_products products;
-    eng_x86_depthwise depthwise;
-    eng_x86_winograd winograd;
-    eng_x86_mul mul;
-    eng_x86_across across;
-    eng_x86_planes planes;
-    eng_x86_quads quads;
-    if (is_across(isa, l, &across)) {
-        prepared.run = eng_avx512vbmi_across;
-        prepared.packed_size = across.size;
-    } else if (is_quads(isa, l, &quads)) {
-        prepared.run = eng_avx512vnni_quads;
-        prepared.packed_size = quads.size;
-    } else if (is_planes(isa, l, &planes)) {
-        prepared.run = eng_avx512vnni_planes;
-        prepared.packed_size = planes.size;
-        prepared.scratch_size = planes.scratch;
-    } else if (t != NULL && is_winograd(t, l, &winograd)) {
-        prepared.run = t->winograd;
-        prepared.packed_size = winograd.size;
-        prepared.scratch_size = winograd.scratch;
-    } else if (t != NULL && is_products(l) && eng_x86_products_plan(&t->format, l, &products)) {
-        prepared.run = t->products;
-        prepared.batch = l->op == ENG_OP_DENSE_S8 ? t->dense : NULL;
-        prepared.packed_size = products.size;
-        prepared.scratch_size = products.scratch;
-    } else if (t != NULL && l->op == ENG_OP_DEPTHWISE_CONV2D_S8 && eng_x86_depthwise_plan(&t->format, l, &depthwise)) {
-        prepared.run = t->depthwise;
-        prepared.packed_size = depthwise.size;
-        prepared.scratch_size = depthwise.scratch;
-    } else if (t != NULL && l->op == ENG_OP_MUL_S8 && eng_x86_mul_plan(&t->format, l, &mul)) {
-        prepared.run = t->elementwise[l->op];
-        prepared.packed_size = sizeof mul;
-        prepared.scratch_size = mul.room;
-    } else {
-        return prepare_elementwise(isa, l);
-    }
-    return prepared;
+    return form_of(isa, l).prepared;
 }
 
 eng_edges eng_edges_of(eng_isa isa)
@@ -235,29 +235,10 @@ eng_edges eng_edges_of(eng_isa isa)
 
 void eng_prepare_pack(eng_isa isa, const eng_layer *l, void *packed)
 {
-    if (eng_prepare(isa, l).packed_size == 0) {
-        return;
-    }
-    eng_x86_across across;
-    eng_x86_planes planes;
-    eng_x86_quads quads;
-    eng_x86_winograd winograd;
-    if (is_across(isa, l, &across)) {
-        eng_x86_across_pack(&twins_of(isa)->format, l, packed);
-    } else if (is_quads(isa, l, &quads)) {
-        eng_x86_quads_pack(&twins_of(isa)->format, l, packed);
-    } else if (is_planes(isa, l, &planes)) {
-        eng_x86_planes_pack(&twins_of(isa)->format, l, packed);
-    } else if (twins_of(isa) != NULL && is_winograd(twins_of(isa), l, &winograd)) {
-        eng_x86_winograd_pack(&twins_of(isa)->format, l, packed);
-    } else if (is_products(l)) {
-        eng_x86_products_pack(&twins_of(isa)->format, l, packed);
-    } else if (l->op == ENG_OP_DEPTHWISE_CONV2D_S8) {
-        eng_x86_depthwise_pack(&twins_of(isa)->format, l, packed);
-    } else if (l->op == ENG_OP_MUL_S8) {
-        (void)eng_x86_mul_plan(&twins_of(isa)->format, l, packed);
-    } else {
-        eng_x86_elementwise_pack(l, packed);
+    const form found = form_of(isa, l);
+    const twins *const t = twins_of(isa);
+    if (found.prepared.packed_size != 0) {
+        found.pack(t != NULL ? &t->format : NULL, l, packed);
     }
 }
 
