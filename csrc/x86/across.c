@@ -11,11 +11,6 @@
 #define REACH 128 /* codes that a permutation chooses from */
 #define EIGHT 8   /* outputs that are summed together */
 
-static uint32_t ceiling(uint32_t n, uint32_t unit)
-{
-    return (n + unit - 1) / unit;
-}
-
 /* Multiplications of a vector that the other packed form takes for sixteen points. */
 static uint64_t products_cost(const eng_x86_products *p, const eng_conv2d_s8_params *conv)
 {
@@ -32,7 +27,7 @@ static void plan_steps(const eng_conv2d_s8_params *conv, eng_x86_across *p)
     p->full = length / STEP;
     p->rest = length % STEP;
     p->shared = p->rest == 0 ? 0 : STEP / p->rest < p->kernel_rows ? STEP / p->rest : p->kernel_rows;
-    p->steps = p->kernel_rows * p->full + (p->rest == 0 ? 0 : ceiling(p->kernel_rows, p->shared));
+    p->steps = p->kernel_rows * p->full + (p->rest == 0 ? 0 : eng_x86_ceiling(p->kernel_rows, p->shared));
 }
 
 static void plan_offsets(const eng_x86_format *format, eng_x86_across *p)
@@ -67,7 +62,7 @@ bool eng_x86_across_plan(const eng_x86_format *format, const eng_layer *l, eng_x
     p->clamp = eng_x86_clamp_of(&p->y);
     p->rows = v->out_h;
     p->out = conv->out_c;
-    p->strips = ceiling(v->out_w, LANES);
+    p->strips = eng_x86_ceiling(v->out_w, LANES);
     p->last = v->out_w - (p->strips - 1) * LANES;
     p->left = (size_t)v->pad_left * conv->in_c;
     p->strip = LANES * point;

@@ -38,6 +38,11 @@ bool eng_x86_image_plan(const eng_x86_format *format, const eng_conv2d_s8_params
     return true;
 }
 
+uint32_t eng_x86_ceiling(uint32_t n, uint32_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
 size_t eng_x86_aligned(size_t size)
 {
     return (size + ENG_PREPARE_ALIGNMENT - 1) / ENG_PREPARE_ALIGNMENT * ENG_PREPARE_ALIGNMENT;

@@ -25,4 +25,7 @@ size_t eng_x86_image_size(const eng_x86_format *format, const eng_x86_image *ima
 /* size, made a multiple of ENG_PREPARE_ALIGNMENT. */
 size_t eng_x86_aligned(size_t size);
 
+/* n / unit, rounded up. */
+uint32_t eng_x86_ceiling(uint32_t n, uint32_t unit);
+
 #endif

@@ -40,11 +40,6 @@ static geometry geometry_of(const eng_layer *l)
     return g;
 }
 
-static uint32_t ceiling(uint32_t n, uint32_t unit)
-{
-    return (n + unit - 1) / unit;
-}
-
 /* Nothing is fused. */
 static bool is_plain(const eng_window *pool)
 {
@@ -66,7 +61,7 @@ static void flatten(geometry *g)
     const uint32_t points = flat_points(g), fit = BAND / (FLAT_UNIT * (uint32_t)g->conv.in_c) * FLAT_UNIT;
     const uint32_t columns = fit < FLAT_UNIT ? FLAT_UNIT : fit;
     if (points > columns) {
-        g->conv.window = pixel_window((uint16_t)ceiling(points, columns), (uint16_t)columns);
+        g->conv.window = pixel_window((uint16_t)eng_x86_ceiling(points, columns), (uint16_t)columns);
         g->pool = pixel_window(g->conv.window.out_h, g->conv.window.out_w);
     } else if (points > 0) {
         g->conv.window = pixel_window(1, (uint16_t)points);
@@ -119,9 +114,9 @@ static shape shape_of(const eng_x86_format *format, const geometry *g, uint32_t 
     s.length = rows ? (uint32_t)v->kernel_w * g->conv.in_c : g->conv.in_c;
     s.segments = rows ? v->kernel_h : (uint32_t)v->kernel_h * v->kernel_w;
     s.reach = s.length + (shifts - 1) * shift_of(g);
-    s.run = ceiling(s.reach * format->code_bytes, ENG_X86_STEP);
-    s.half_run = ceiling(s.reach * format->code_bytes, 2 * ENG_X86_STEP);
-    s.full = ceiling(out_of(g, &s), format->lanes) * (pairs ? 2 : 1);
+    s.run = eng_x86_ceiling(s.reach * format->code_bytes, ENG_X86_STEP);
+    s.half_run = eng_x86_ceiling(s.reach * format->code_bytes, 2 * ENG_X86_STEP);
+    s.full = eng_x86_ceiling(out_of(g, &s), format->lanes) * (pairs ? 2 : 1);
     const uint32_t rest = out_of(g, &s) % format->lanes;
     shape with_halves = s;
     with_halves.full = out_of(g, &s) / format->lanes;
@@ -163,7 +158,7 @@ static void plan_points(const geometry *g, const shape *s, eng_x86_products *p)
     const eng_window *pool = &g->pool;
     const bool all = is_inside(pool), shared = s->shifts > 1 && !s->pairs;
     p->rows = pool->out_h;
-    p->columns = shared ? ceiling(pool->out_w, s->shifts) : pool->out_w;
+    p->columns = shared ? eng_x86_ceiling(pool->out_w, s->shifts) : pool->out_w;
     p->tap_rows = pool->kernel_h;
     p->tap_columns = s->pairs ? 1 : pool->kernel_w;
     p->y_row = (size_t)pool->out_w * g->conv.out_c;

@@ -20,4 +20,21 @@ ENG_INLINE eng_quick quick_constants(const int32_t *lane, eng_x86_rounding form)
     return k;
 }
 
+/* DO(form) for loops of the rounding's own, or for those of any. */
+#define ANY_ROUNDING(rounding, DO)                                                                                             \
+    switch (rounding) {                                                                                                        \
+    case ENG_X86_BRIEF:                                                                                                        \
+        DO(ENG_X86_BRIEF);                                                                                                     \
+        break;                                                                                                                 \
+    case ENG_X86_BRIEF_SIGNED:                                                                                                 \
+        DO(ENG_X86_BRIEF_SIGNED);                                                                                              \
+        break;                                                                                                                 \
+    case ENG_X86_QUICK:                                                                                                        \
+        DO(ENG_X86_QUICK);                                                                                                     \
+        break;                                                                                                                 \
+    default:                                                                                                                   \
+        DO(ENG_X86_DOUBLE);                                                                                                    \
+        break;                                                                                                                 \
+    }
+
 #endif

@@ -132,19 +132,9 @@ ENG_INLINE void store_any(const sums *s, uint32_t last, eng_x86_rounding loops)
 
 static __attribute__((noinline)) void store_sums(const sums *s, uint32_t last)
 {
-    switch (s->rounding) {
-#define CASE(form)                                                                                                             \
-    case form:                                                                                                                 \
-        store_any(s, last, form);                                                                                              \
-        break;
-        CASE(ENG_X86_BRIEF)
-        CASE(ENG_X86_BRIEF_SIGNED)
-        CASE(ENG_X86_QUICK)
-#undef CASE
-    default:
-        store_any(s, last, ENG_X86_DOUBLE);
-        break;
-    }
+#define STORE(form) store_any(s, last, form)
+    ANY_ROUNDING(s->rounding, STORE)
+#undef STORE
 }
 
 /* Those that wait become codes, of the last point `last`. */

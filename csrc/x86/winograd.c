@@ -6,18 +6,14 @@
 #include "image.h"
 #include "products.h"
 
-#define LARGEST      (UINT64_C(1) << 26)
+#define MOST_WEIGHTS (UINT64_C(1) << 26)
+#define LONGEST_ROW  (UINT32_C(1) << 20) /* codes: four rows of tiles have lines of 48 MB then */
 #define MOST_PADDING 2
 #define BOUND        ((UINT32_C(1) << 25) - (UINT32_C(1) << 23))
 
 /* G of winograd.h. */
 static const int8_t weights_of_point[ENG_X86_POINTS][3] = {{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1},
                                                            {1, 2, 4}, {1, -2, 4},   {0, 0, 6}};
-
-static uint32_t ceiling(uint32_t n, uint32_t unit)
-{
-    return (n + unit - 1) / unit;
-}
 
 static bool is_3x3(const eng_window *v)
 {
@@ -50,7 +46,7 @@ static void plan_lines(const eng_x86_format *format, const eng_window *v, eng_x8
     const uint32_t unit = 2u * format->lanes;
     const uint32_t columns = ENG_X86_TILE * p->tile_columns + 2;
     const uint32_t right = columns > v->pad_left + UINT32_C(1) * v->in_w ? columns - v->pad_left - v->in_w : 0;
-    p->first = (size_t)ceiling(p->left * p->channels, unit) * unit;
+    p->first = (size_t)eng_x86_ceiling(p->left * p->channels, unit) * unit;
     p->right = (size_t)right * p->channels;
     /* The last chunk of the last pixel may be short. */
     const size_t codes = p->first + p->x_row + p->right + ENG_X86_CHUNK;
@@ -85,19 +81,19 @@ bool eng_x86_winograd_plan(const eng_x86_format *format, const eng_layer *l, eng
     p->out_h = v->out_h;
     p->out_w = v->out_w;
     p->out_c = conv->out_c;
-    p->blocks = ceiling(conv->out_c, format->lanes);
+    p->blocks = eng_x86_ceiling(conv->out_c, format->lanes);
     p->channels = conv->in_c;
-    p->chunks = ceiling(conv->in_c, ENG_X86_CHUNK);
-    p->eights = ceiling(conv->in_c, ENG_X86_EIGHT);
+    p->chunks = eng_x86_ceiling(conv->in_c, ENG_X86_CHUNK);
+    p->eights = eng_x86_ceiling(conv->in_c, ENG_X86_EIGHT);
     p->x_h = v->in_h;
     p->top = v->pad_top;
     p->left = v->pad_left;
     p->x_row = (size_t)v->in_w * conv->in_c;
     p->zero_x = conv->zero_x;
-    p->tile_rows = ceiling(v->out_h, ENG_X86_TILE);
-    p->tile_columns = ceiling(v->out_w, ENG_X86_TILE);
+    p->tile_rows = eng_x86_ceiling(v->out_h, ENG_X86_TILE);
+    p->tile_columns = eng_x86_ceiling(v->out_w, ENG_X86_TILE);
     const uint64_t weights = (uint64_t)p->blocks * p->eights * format->lanes * ENG_X86_EIGHT * ENG_X86_POINTS * ENG_X86_POINTS;
-    if (p->x_row < 2u * format->lanes || p->x_row > LARGEST || weights > LARGEST || !is_bounded(l)) {
+    if (p->x_row < 2u * format->lanes || p->x_row > LONGEST_ROW || weights > MOST_WEIGHTS || !is_bounded(l)) {
         return false;
     }
     plan_lines(format, v, p);
@@ -125,7 +121,7 @@ bool eng_x86_winograd_pays(const eng_x86_format *format, const eng_x86_winograd 
     const costs *const cost = costs_of(format);
     const uint64_t tiles = (uint64_t)p->tile_rows * p->tile_columns, groups = (tiles + ENG_X86_TILES - 1) / ENG_X86_TILES;
     const uint64_t group = cost->chunk * p->chunks + (uint64_t)p->blocks * (cost->eight * p->eights + cost->block);
-    const uint32_t row = ceiling(3 * p->channels * format->code_bytes, ENG_X86_STEP), rest = p->out_c % format->lanes;
+    const uint32_t row = eng_x86_ceiling(3 * p->channels * format->code_bytes, ENG_X86_STEP), rest = p->out_c % format->lanes;
     const uint32_t tenths = p->out_c / format->lanes * 10 + (rest == 0 ? 0 : 2 * rest <= format->lanes ? 7 : 12);
     return groups * group * 1050 < (uint64_t)p->out_h * p->out_w * 3 * row * tenths * cost->step;
 }

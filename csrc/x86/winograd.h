@@ -77,7 +77,7 @@ typedef struct {
 } eng_x86_winograd;
 
 /* Sizes and offsets of a layer's packed form. False if the layer is no such convolution, is outside the bounds, has more than
- * two pixels of padding on a side or rows that are shorter than a vector. */
+ * two pixels of padding on a side or rows that are shorter than a vector, or so long that the scratch would be large. */
 bool eng_x86_winograd_plan(const eng_x86_format *format, const eng_layer *l, eng_x86_winograd *p);
 
 /* Whether it is faster than the direct kernel, by its shape. */

@@ -244,19 +244,9 @@ static __attribute__((noinline)) void store_block(const eng_x86_winograd *p, uin
                              .lane = (const int32_t *)lane + (size_t)block * ENG_X86_LANE * ENG_LANES,
                              .limits = vec_limits(&p->clamp, left < ENG_LANES ? left : ENG_LANES, eng_x86_saturates(&p->clamp)),
                              .whole = p->out_c == ENG_LANES};
-    switch (p->rounding) {
-#define CASE(form)                                                                                                             \
-    case form:                                                                                                                 \
-        store_tiles(&b, group, partial, output, form);                                                                         \
-        break;
-        CASE(ENG_X86_BRIEF)
-        CASE(ENG_X86_BRIEF_SIGNED)
-        CASE(ENG_X86_QUICK)
-#undef CASE
-    default:
-        store_tiles(&b, group, partial, output, ENG_X86_DOUBLE);
-        break;
-    }
+#define STORE(form) store_tiles(&b, group, partial, output, form)
+    ANY_ROUNDING(p->rounding, STORE)
+#undef STORE
 }
 
 /* All outputs of a group. */
